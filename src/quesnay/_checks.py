@@ -1,0 +1,34 @@
+"""Checks of arguments at the border of traced code."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jaxtyping import Array
+
+from ._errors import InputError
+
+
+def concrete(*values: Any) -> bool:
+    """Say whether every array among the values has numbers (none is being traced by `jit`, `grad` or `vmap`)."""
+    return not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(values))
+
+
+def require(condition: Callable[[], Any], message: Callable[[], str] | str, *values: Any) -> None:
+    """Raise `InputError(message)` unless the condition holds everywhere; traced values have no numbers yet and pass."""
+    if concrete(*values) and not bool(np.all(condition())):
+        raise InputError(message() if callable(message) else message)
+
+
+def floating(value: Any) -> Array:
+    """Return the value as a floating-point array, keeping float32 and float64 and promoting all else to the default."""
+    array = jnp.asarray(value)
+    return array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(jnp.result_type(float))
+
+
+def first_bad(bad: Any) -> int:
+    """Return the position of the first true entry."""
+    return int(np.argmax(np.ravel(np.asarray(bad))))

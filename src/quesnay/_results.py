@@ -1,0 +1,48 @@
+"""Result codes, in the manner of optimistix: how a solve or simulation ended, as a value that survives `jit` and `vmap`."""
+
+import equinox as eqx
+import jax
+import optimistix as optx
+from jaxtyping import PyTree
+
+from ._checks import concrete
+from ._errors import SolveError
+
+
+class RESULTS(optx.RESULTS):  # pyright: ignore[reportGeneralTypeIssues]
+    """How a solve or a simulation ended; `RESULTS[code]` is the sentence."""
+
+    successful = ""
+    unproductive = (
+        "The technology is not productive (spectral radius of A at or above 1), so that no finite output meets the "
+        "demand; check the table's columns whose inputs exceed their output."
+    )
+    not_finite = "The simulation produced a value that is not finite; check the inputs for extreme or missing values."
+
+
+def raise_unless_successful(value: PyTree, result: RESULTS) -> PyTree:
+    """Return `value`, or raise where `result` is a failure.
+
+    Outside traced code this is a `SolveError`; inside `jit` or `vmap`, where Python cannot raise, the error is attached
+    to `value` and rises when it is computed.
+    """
+    code = result._value  # pyright: ignore[reportAttributeAccessIssue]
+    if concrete(code):
+        if (code != RESULTS.successful._value).any():  # pyright: ignore[reportAttributeAccessIssue]
+            raise SolveError(RESULTS[result])
+        return value
+    arrays, rest = eqx.partition(value, eqx.is_array)
+    return eqx.combine(result.error_if(arrays, result != RESULTS.successful), rest)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def first_failure(*results: RESULTS) -> RESULTS:
+    """Return the first of the results that is not a success, or success."""
+    outcome = results[-1]
+    for result in reversed(results[:-1]):
+        outcome = RESULTS.where(result == RESULTS.successful, outcome, result)
+    return outcome
+
+
+def result_if(failed: jax.Array, failure: RESULTS) -> RESULTS:
+    """Return `failure` where `failed`, else success."""
+    return RESULTS.where(failed, failure, RESULTS.successful)
