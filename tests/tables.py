@@ -1,0 +1,50 @@
+"""Random tables and models for the laws."""
+
+import hypothesis.strategies as st
+import numpy as np
+
+import quesnay as q
+
+SIZES = (1, 2, 5)
+"""Few sizes: each one is compiled once."""
+
+seeds = st.integers(0, 2**32 - 1)
+sizes = st.sampled_from(SIZES)
+
+
+def random_table(seed: int, n: int, *, density: float = 0.6, unit: float = 1.0):
+    """Return flows Z (n, n) and final demand d (n,) of a productive table, with some links and some demands missing."""
+    rng = np.random.default_rng(seed)
+    A = rng.uniform(0, 1, (n, n)) * (rng.uniform(size=(n, n)) < density)
+    # Column sums below 0.9: productive by the column-sum criterion.
+    A *= rng.uniform(0.1, 0.9, n) / np.maximum(A.sum(axis=0), 1e-300)
+    d = np.exp(rng.normal(0, 2, n)) * (rng.uniform(size=n) < 0.8)
+    d[rng.integers(n)] += 1.0
+    x = np.linalg.solve(np.eye(n) - A, d)
+    return unit * A * x, unit * d
+
+
+def random_parameters(seed: int, n: int) -> dict:
+    """Return inventory, adjustment and capacity (n,) with a stable order rule for `random_table`."""
+    rng = np.random.default_rng(seed + 1)
+    # rho < 0.9, so adjustment times above (1 + 0.9) / (2 (1 - 0.9)) = 9.5 days are stable.
+    return {
+        "inventory": rng.uniform(1.0, 15.0, n),
+        "adjustment": rng.uniform(9.6, 30.0, n),
+        "capacity": rng.uniform(1.0, 1.5, n),
+    }
+
+
+def random_model(seed: int, n: int, *, unit: float = 1.0) -> q.SupplyModel:
+    """Return a supply model on a random table."""
+    return q.SupplyModel(q.Network.from_table(*random_table(seed, n, unit=unit)), **random_parameters(seed, n))
+
+
+def random_shock(seed: int, n: int) -> q.CapacityLoss:
+    """Return a capacity loss that hits about half of the accounts, some of them wholly."""
+    rng = np.random.default_rng(seed + 2)
+    loss = rng.uniform(0, 1, n) * (rng.uniform(size=n) < 0.5)
+    loss[rng.integers(n)] = rng.choice([0.3, 1.0])
+    return q.CapacityLoss(
+        loss, start=float(rng.integers(0, 8)), duration=float(rng.integers(0, 10)), recovery=q.Exponential(days=8.0)
+    )
