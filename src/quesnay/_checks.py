@@ -17,9 +17,12 @@ def concrete(*values: Any) -> bool:
     return not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(values))
 
 
-def require(condition: Callable[[], Any], message: Callable[[], str] | str, *values: Any) -> None:
-    """Raise `InputError(message)` unless the condition holds everywhere; traced values have no numbers yet and pass."""
-    if concrete(*values) and not bool(np.all(condition())):
+def require(condition: Callable[..., Any], message: Callable[[], str] | str, *values: Any) -> None:
+    """Raise `InputError(message)` unless `condition(*values)` holds everywhere; traced values have no numbers yet and pass.
+
+    The condition gets NumPy arrays: inside `jit`, an operation of JAX would be traced even where its operands have numbers.
+    """
+    if concrete(*values) and not bool(np.all(condition(*(np.asarray(value) for value in values)))):
         raise InputError(message() if callable(message) else message)
 
 

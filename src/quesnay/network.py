@@ -221,28 +221,22 @@ class Network(eqx.Module):
         if not (jnp.issubdtype(s.dtype, jnp.integer) and jnp.issubdtype(c.dtype, jnp.integer)):
             raise InputError(f"supplier ({s.dtype}) and customer ({c.dtype}) must be integer positions of firms.")
         for name, ends in (("supplier", s), ("customer", c)):
-            outside = (ends < 0) | (ends >= d.size)
             require(
-                lambda bad=outside: ~bad,
-                lambda bad=outside, n=name, v=ends: (
-                    f"{n}[{first_bad(bad)}] is {int(v[first_bad(bad)])}, but the firms are numbered 0 to {d.size - 1}."
+                lambda v: (v >= 0) & (v < d.size),
+                lambda n=name, v=ends: (
+                    f"{n}{_entry(v, (v < 0) | (v >= d.size))}, but the firms are numbered 0 to {d.size - 1}."
                 ),
                 ends,
             )
-        require(
-            lambda: f > 0,
-            lambda: f"flow[{first_bad(~(f > 0))}] is {float(f[first_bad(~(f > 0))])}: drop links that carry nothing.",
-            f,
-        )
+        require(lambda v: v > 0, lambda: f"flow{_entry(f, ~(f > 0))}: drop links that carry nothing.", f)
         _check_flows(f, d, days, cell=lambda k: f"flow[{k}]")
         output = jax.ops.segment_sum(f, s, d.size) + d
         # A firm that buys but sells nothing would have an infinite coefficient.
         idle = (output <= 0)[c]
         require(
-            lambda: ~idle,
+            lambda v: ~v,
             lambda: f"firm {int(c[first_bad(idle)])} buys inputs but sells nothing: give it sales or drop it.",
-            f,
-            d,
+            idle,
         )
         links = EdgeLinks(f / jnp.where(idle, 1, output[c]), s, c, int(d.size))
         return _network(links, d, output, jax.ops.segment_sum(f, c, d.size), value_added, days)
@@ -264,6 +258,11 @@ class Network(eqx.Module):
     def rmatvec(self, p: Float[Array, " n"]) -> Float[Array, " n"]:
         """Return `A' p`: the cost of inputs per unit of output (by customer) at the prices p."""
         return self.links.sum_by_customer(self.links.coefficient * self.links.of_supplier(p))
+
+
+def _entry(values: Array, bad: Array) -> str:
+    k = first_bad(bad)
+    return f"[{k}] is {np.asarray(values)[k]:g}"
 
 
 def _check_flows(flows: Array, final_demand: Array, days: float, cell) -> None:
@@ -295,5 +294,5 @@ def _network(links, final_demand, output, inputs, value_added, days) -> Network:
             raise InputError(
                 f"value_added has shape {value_added.shape}; it needs one entry per account, {output.shape}."
             )
-        require(lambda: jnp.isfinite(value_added), "value_added has an entry that is not finite.", value_added)
+        require(np.isfinite, "value_added has an entry that is not finite.", value_added)
     return Network(links, final_demand / days, output / days, value_added / days)

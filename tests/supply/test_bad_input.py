@@ -25,7 +25,7 @@ def model(**changes):
         (lambda: q.Network.from_table(Z, D, value_added=[1.0]), "value_added has shape"),
         (lambda: q.Network.from_edges([0], [5], [1.0], D), r"customer\[0\] is 5, but the firms are numbered 0 to 1"),
         (lambda: q.Network.from_edges([0.0], [1.0], [1.0], D), "integer positions"),
-        (lambda: q.Network.from_edges([0], [1], [0.0], D), r"flow\[0\] is 0\.0: drop"),
+        (lambda: q.Network.from_edges([0], [1], [0.0], D), r"flow\[0\] is 0: drop"),
         (lambda: q.Network.from_edges([0, 1], [1], [1.0], D), "vectors of one length"),
         (lambda: q.Network.from_edges([0], [1], [1.0], [1.0, 0.0]), "firm 1 buys inputs but sells nothing"),
         (lambda: model(inventory=0.5), r"inventory is 0\.5 \(entry 0\); it must be finite and at least 1, in days"),

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 from numpy.typing import ArrayLike
 
@@ -83,7 +84,7 @@ def solve(
     b = floating(theta)
     if b.ndim not in (1, 2) or b.shape[0] != system.size:
         raise InputError(f"the right-hand side has shape {b.shape}; the system has {system.size} accounts.")
-    require(lambda: jnp.isfinite(b), "the right-hand side has entries that are not finite.", b)
+    require(np.isfinite, "the right-hand side has entries that are not finite.", b)
     solver = LU() if solver is None else solver
     if b.ndim == 1:
         solution = _solve(system, b, solver)
@@ -127,7 +128,8 @@ def _enclosure(
 
     def unit():
         v, _, result = solver.solve(system, jnp.ones_like(b))
-        return v, result == RESULTS.successful
+        # A singular I - M with M >= 0 has spectral radius 1 or more; any other failure says nothing.
+        return v, (result == RESULTS.successful) | (result == RESULTS.singular)
 
     v, solved = jax.lax.cond(proves(x), lambda: (x, jnp.asarray(True)), unit)
     proven = proves(v)

@@ -4,6 +4,7 @@ import abc
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import lineax as lx
 from jaxtyping import Array, Float, Int
@@ -48,33 +49,81 @@ class BiCGStab(AbstractLinearSolver):
     max_steps: int = 1000
 
     def solve(self, system, b):
-        solver = _ScaledBiCGStab(lx.BiCGStab(rtol=0.0, atol=self.tolerance, max_steps=self.max_steps))
+        solver = _RelativeBiCGStab(self.tolerance, self.max_steps)
         found = lx.linear_solve(system.operator(), b, solver=solver, throw=False)
         return found.value, jnp.asarray(found.stats["num_steps"]), RESULTS.promote(found.result)
 
 
-class _ScaledBiCGStab(lx.AbstractLinearSolver):
-    """BiCGStab on the right-hand side divided by its largest entry, so that its absolute tolerance has no unit.
+class _Iterate(eqx.Module):
+    x: Float[Array, " n"]
+    r: Float[Array, " n"]
+    shadow: Float[Array, " n"]
+    p: Float[Array, " n"]
+    rho: Float[Array, ""]
+    step: Int[Array, ""]
 
-    This holds for the adjoint's right-hand side as well, whose scale the caller never sees.
+
+class _RelativeBiCGStab(lx.AbstractLinearSolver):
+    """BiCGStab that stops on the residual relative to the right-hand side, and restarts where its recurrence breaks down.
+
+    `lineax.BiCGStab` has absolute tolerances, which have a unit, above all for the adjoint, whose scale the caller never sees;
+    and it divides 0 by 0 where a half step happens to solve the system.
     """
 
-    inner: lx.BiCGStab
+    tolerance: float
+    max_steps: int
 
     def init(self, operator: lx.AbstractLinearOperator, options: dict[str, Any]):
-        return self.inner.init(operator, options)
+        return lx.linearise(operator)
 
-    def compute(self, state: Any, vector: Array, options: dict[str, Any]):
-        largest = jnp.max(jnp.abs(vector))
-        scale = jnp.where(largest > 0, largest, 1)
-        value, result, stats = self.inner.compute(state, vector / scale, options)
-        return value * scale, result, stats
+    def compute(self, state: lx.AbstractLinearOperator, vector: Array, options: dict[str, Any]):
+        enough = self.tolerance * jnp.max(jnp.abs(vector))
 
-    def transpose(self, state: Any, options: dict[str, Any]):
-        return self.inner.transpose(state, options)
+        def unsolved(at: _Iterate):
+            return (jnp.max(jnp.abs(at.r)) > enough) & (at.step < self.max_steps)
 
-    def conj(self, state: Any, options: dict[str, Any]):
-        return self.inner.conj(state, options)
+        last = jax.lax.while_loop(unsolved, lambda at: _advance(state, at), _restart(vector))
+        result = lx.RESULTS.where(
+            jnp.max(jnp.abs(last.r)) > enough, lx.RESULTS.max_steps_reached, lx.RESULTS.successful
+        )
+        return last.x, result, {"num_steps": last.step, "max_steps": self.max_steps}
+
+    def transpose(self, state: lx.AbstractLinearOperator, options: dict[str, Any]):
+        return state.transpose(), {}
+
+    def conj(self, state: lx.AbstractLinearOperator, options: dict[str, Any]):
+        return lx.conj(state), {}
 
     def assume_full_rank(self):
-        return self.inner.assume_full_rank()
+        return True
+
+
+def _restart(vector: Array) -> _Iterate:
+    zero = jnp.zeros_like(vector)
+    return _Iterate(zero, vector, vector, vector, jnp.vdot(vector, vector), jnp.asarray(0))
+
+
+def _advance(operator: lx.AbstractLinearOperator, at: _Iterate) -> _Iterate:
+    v = operator.mv(at.p)
+    alpha = _ratio(at.rho, jnp.vdot(at.shadow, v))
+    s = at.r - alpha * v
+    t = operator.mv(s)
+    omega = _ratio(jnp.vdot(t, s), jnp.vdot(t, t))
+    r = s - omega * t
+    rho = jnp.vdot(at.shadow, r)
+    beta = _ratio(rho, at.rho) * _ratio(alpha, omega)
+    # The recurrence is spent where the residual has become orthogonal to its shadow: begin again from this residual.
+    size = jnp.vdot(r, r)
+    spent = (beta == 0) | (jnp.abs(rho) <= jnp.finfo(r.dtype).eps * jnp.sqrt(size * jnp.vdot(at.shadow, at.shadow)))
+    return _Iterate(
+        x=at.x + alpha * at.p + omega * s,
+        r=r,
+        shadow=jnp.where(spent, r, at.shadow),
+        p=jnp.where(spent, r, r + beta * (at.p - omega * v)),
+        rho=jnp.where(spent, size, rho),
+        step=at.step + 1,
+    )
+
+
+def _ratio(numerator: Array, denominator: Array) -> Array:
+    return jnp.where(denominator == 0, 0, numerator / jnp.where(denominator == 0, 1, denominator))

@@ -161,7 +161,7 @@ def _technology(name: str, value: Any) -> Any:
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
         raise InputError(f"{name} has shape {matrix.shape}; give a square matrix (n, n).")
     require(
-        lambda: jnp.isfinite(matrix),
+        np.isfinite,
         lambda: (
             f"{name} has {int(np.sum(~np.isfinite(matrix)))} entries that are not finite; the first is at "
             f"{tuple(int(i) for i in np.argwhere(~np.isfinite(matrix))[0])}."

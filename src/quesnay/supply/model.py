@@ -209,12 +209,12 @@ def _parameter(
             f"{name} has shape {array.shape}: give one number or one per account ({network.firms},), in {unit}."
         )
 
-    def fits():
-        return jnp.isfinite(array) & ((array > least) if strict else (array >= least))
+    def fits(values):
+        return np.isfinite(values) & ((values > least) if strict else (values >= least))
 
     def message():
         host = np.ravel(np.asarray(array))
-        k = first_bad(~np.ravel(np.asarray(fits())))
+        k = first_bad(~fits(host))
         bound = f"above {least:g}" if strict else f"at least {least:g}"
         return f"{name} is {host[k]:g} (entry {k}); it must be finite and {bound}, in {unit}."
 

@@ -80,7 +80,7 @@ class Exponential(AbstractRecovery):
         if (days is None) == (rate is None):
             raise InputError("Exponential takes exactly one of `days` (time constant) and `rate` (per day).")
         name, given = ("days", floating(days)) if rate is None else ("rate", floating(rate))
-        require(lambda: given > 0, lambda: f"Exponential needs {name} > 0, not {np.asarray(given).min():g}.", given)
+        require(lambda v: v > 0, lambda: f"Exponential needs {name} > 0, not {np.asarray(given).min():g}.", given)
         self.rate = 1 / given if rate is None else given
 
     def remaining(self, days):
@@ -94,7 +94,7 @@ class Linear(AbstractRecovery):
 
     def __init__(self, *, days: ArrayLike):
         self.days = floating(days)
-        require(lambda: self.days > 0, lambda: f"Linear needs days > 0, not {np.asarray(days).min():g}.", self.days)
+        require(lambda v: v > 0, lambda: f"Linear needs days > 0, not {np.asarray(days).min():g}.", self.days)
 
     def remaining(self, days):
         return jnp.maximum(0, 1 - days / self.days)
@@ -121,12 +121,12 @@ class Tabulated(AbstractRecovery):
                 f"Tabulated needs days {self.days.shape} and remaining {self.share.shape} as vectors of one length."
             )
         require(
-            lambda: (jnp.diff(self.days) > 0).all() & (self.days[0] == 0),
+            lambda v: (np.diff(v) > 0).all() & (v[0] == 0),
             "Tabulated needs days that begin at 0 and increase.",
             self.days,
         )
         require(
-            lambda: ((self.share >= 0) & (self.share <= 1)).all() & (self.share[0] == 1),
+            lambda v: ((v >= 0) & (v <= 1)).all() & (v[0] == 1),
             "Tabulated needs shares of the loss in [0, 1] that begin at 1.",
             self.share,
         )
@@ -173,14 +173,14 @@ class CapacityLoss(AbstractShock):
         if not isinstance(recovery, AbstractRecovery | None):
             raise InputError(f"recovery is {recovery!r}; give a recovery such as Exponential(days=30), or None.")
         require(
-            lambda: (self.loss >= 0) & (self.loss <= 1),
+            lambda v: (v >= 0) & (v <= 1),
             lambda: f"loss has an entry {_outside(self.loss, 0, 1):g}; it is the share of capacity lost, from 0 to 1.",
             self.loss,
         )
         for name in ("start", "duration"):
             given = getattr(self, name)
             require(
-                lambda v=given: (v >= 0) & jnp.isfinite(v),
+                lambda v: (v >= 0) & np.isfinite(v),
                 lambda v=given, n=name: (
                     f"{n} has an entry {_outside(v, 0, np.finfo(float).max):g}; it counts days from 0."
                 ),
