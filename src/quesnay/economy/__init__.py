@@ -1,0 +1,10 @@
+"""Labelled accounts: read a table, check it, reshape it, and cross between labels and arrays."""
+
+from .accounts import Economy
+from .checks import Balance
+from .folders import save
+from .labels import Labelled, Variable
+from .ledger import Note
+from .readers import from_pymrio, load
+
+__all__ = ["Balance", "Economy", "Labelled", "Note", "Variable", "from_pymrio", "load", "save"]

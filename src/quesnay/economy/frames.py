@@ -1,0 +1,135 @@
+"""Build the accounts from labelled frames, in the order of the rows of Z."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from quesnay._errors import InputError, LabelError, TableError
+
+from .ledger import ALL, IMPORTS, VALUE_ADDED, Ledger, Note, multi_index, unique
+from .match import account_index, numbers, positions, refuse_missing, series, vector
+
+RESERVED = ("A", "B", "Z", "Y", "primary", "satellites", "output", "final_demand", VALUE_ADDED, IMPORTS)
+CATEGORY = "final demand"
+
+
+def ledger_from_frames(
+    *,
+    Z: pd.DataFrame,
+    final_demand: Any,
+    Y: pd.DataFrame | None,
+    output: Any,
+    value_added: Any,
+    imports: Any,
+    primary: pd.DataFrame | None,
+    satellites: Mapping[str, tuple[Any, str]] | None,
+    currency: str,
+    region: str,
+) -> tuple[Ledger, tuple[Note, ...]]:
+    """Return the accounts of these frames and notes on what had to be derived; `Economy.from_frames` documents them."""
+    index, flows = _flows(Z, region)
+    regions = unique(index, 0)
+    only = regions[0] if len(regions) == 1 else None
+    categories, demand = _demand(final_demand, Y, index, region, only)
+    notes = []
+    if output is None:
+        x = flows.sum(axis=1) + demand.sum(axis=1)
+        text = "output was not given and is the row sum of Z and final demand."
+        notes.append(Note("derived", float(x.sum()), currency, text))
+    else:
+        x = vector(output, index, "output", only)
+    inputs, rows, derived = _primary(primary, value_added, imports, x - flows.sum(axis=0), index, only)
+    if derived:
+        amount = float(rows[0].sum())
+        negative = int((rows[0] < -len(index) * np.finfo(float).eps * x).sum())
+        more = f"; it is negative in {negative} sector(s)" if negative else ""
+        text = f"value_added was not given and is output less inputs, imports and the other primary inputs{more}."
+        notes.append(Note("derived", amount, currency, text))
+    names, units, values = _satellites(satellites or {}, inputs, index, only)
+    return Ledger(index, flows, categories, demand, x, inputs, rows, names, units, values), tuple(notes)
+
+
+def _frame(data: Any, what: str) -> pd.DataFrame:
+    if not isinstance(data, pd.DataFrame):
+        raise InputError(f"{what} is a {type(data).__name__}, which carries no labels; give a pandas DataFrame.")
+    return data
+
+
+def _flows(Z: Any, region: str) -> tuple[pd.MultiIndex, np.ndarray]:
+    frame = _frame(Z, "Z")
+    if frame.empty:
+        raise TableError(f"The table is empty: Z has shape {frame.shape}; give at least one sector.")
+    if frame.shape[0] != frame.shape[1]:
+        raise TableError(
+            f"Z has {frame.shape[0]} rows and {frame.shape[1]} columns; give a square table of flows, "
+            f"with the same accounts supplying (rows) and using (columns)."
+        )
+    index = account_index(frame.index, "rows of Z", region)
+    columns = account_index(frame.columns, "columns of Z", region)
+    values = numbers(frame, "Z")[:, positions(columns, index, "columns of Z")]
+    refuse_missing(values, index, "Z", index)
+    return index, values
+
+
+def _demand(
+    final_demand: Any, Y: Any, index: pd.MultiIndex, region: str, only: str | None
+) -> tuple[pd.MultiIndex, np.ndarray]:
+    if (final_demand is None) == (Y is None):
+        raise InputError("Exactly one of final_demand (a total per sector) and Y (a table by category) is needed.")
+    if Y is None:
+        total = vector(final_demand, index, "final_demand", only)
+        return multi_index([(ALL, CATEGORY)], ("region", "category")), total[:, None]
+    frame = _frame(Y, "Y")
+    if frame.shape[1] == 0:
+        raise TableError("Y has no columns; give at least one category of final demand.")
+    labels = account_index(frame.index, "rows of Y", only)
+    categories = account_index(frame.columns, "columns of Y", region, ("region", "category"))
+    values = numbers(frame, "Y")[positions(labels, index, "rows of Y")]
+    refuse_missing(values, index, "Y", list(categories))
+    return categories, values
+
+
+def _primary(
+    primary: Any, value_added: Any, imports: Any, remainder: np.ndarray, index: pd.MultiIndex, only: str | None
+) -> tuple[tuple[str, ...], np.ndarray, bool]:
+    rows: dict[str, np.ndarray] = {}
+    if primary is not None:
+        frame = _frame(primary, "primary")
+        names = [str(name) for name in frame.index]
+        if len(set(names)) < len(names):
+            raise LabelError("primary: a row name is given more than once; add the rows up or rename them.")
+        columns = account_index(frame.columns, "columns of primary", only)
+        values = numbers(frame, "primary")[:, positions(columns, index, "columns of primary")]
+        rows = dict(zip(names, values, strict=True))
+    for name, given in ((VALUE_ADDED, value_added), (IMPORTS, imports)):
+        if given is not None:
+            if name in rows:
+                raise InputError(f"{name} is given twice, alone and as a row of primary; leave one out.")
+            rows[name] = vector(given, index, name, only)
+    rows.setdefault(IMPORTS, np.zeros(len(index)))
+    derived = VALUE_ADDED not in rows
+    if derived:
+        rows[VALUE_ADDED] = remainder - np.sum(list(rows.values()), axis=0)
+    ordered = (VALUE_ADDED, IMPORTS, *(name for name in rows if name not in (VALUE_ADDED, IMPORTS)))
+    for name in ordered:
+        refuse_missing(rows[name], index, f"primary input {name!r}")
+    return ordered, np.array([rows[name] for name in ordered]), derived
+
+
+def _satellites(
+    satellites: Mapping[str, tuple[Any, str]], inputs: tuple[str, ...], index: pd.MultiIndex, only: str | None
+) -> tuple[tuple[str, ...], tuple[str, ...], np.ndarray]:
+    units, values = [], np.zeros((len(satellites), len(index)))
+    for k, (name, given) in enumerate(satellites.items()):
+        if not isinstance(name, str) or not name:
+            raise LabelError(f"Satellite {name!r} has no name in text; name it, as in satellites={{'ghg': (...)}}.")
+        if name in RESERVED or name in inputs:
+            raise LabelError(f"Satellite {name!r} has the name of another account; rename it.")
+        if not (isinstance(given, tuple) and len(given) == 2 and isinstance(given[1], str) and given[1].strip()):
+            raise TableError(f"Satellite {name!r} has no unit; give a pair (series, unit), as in (series, 'kt CO2e').")
+        series(given[0], f"satellite {name!r}")
+        values[k] = vector(given[0], index, f"satellite {name!r}", only)
+        units.append(given[1])
+    return tuple(satellites), tuple(units), values
