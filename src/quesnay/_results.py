@@ -13,9 +13,8 @@ class RESULTS(optx.RESULTS):  # pyright: ignore[reportGeneralTypeIssues]
     """How a solve or a simulation ended; `RESULTS[code]` is the sentence."""
 
     successful = ""
-    max_steps_reached = "The solver did not converge within its steps; allow more of them, or use LU()."
-    singular = "The system is singular or produced values that are not finite, so that it has no unique solution."
-    breakdown = "The iterative solver broke down before it converged; use LU()."
+    no_unique_solution = "The system is singular or its solution is not finite, so that there is no unique equilibrium."
+    not_converged = "The solver did not converge within its steps; allow more of them, or use LU()."
     unproductive = (
         "The technology is not productive (spectral radius of A at or above 1), so that no finite output meets the "
         "demand; check the table's columns whose inputs exceed their output."

@@ -267,7 +267,7 @@ class Result(NamedTuple):
 def test_a_labelled_result_goes_to_netcdf_and_back(us2020: q.Economy, tmp_path: Path) -> None:
     data = us2020.label(Result(("day", "account"), np.arange(3 * 58.0).reshape(3, 58), "{currency}/day"))
     assert data.x.attrs["units"] == "MUSD/day"
-    assert data.day.attrs == {"long_name": "day", "units": "days"}
+    assert data.day.attrs == {"long_name": "day", "units": "day"}
     assert data.attrs == {"table": "us-2020", "currency": "MUSD", "year": 2020, "seed": "7"}
     assert data.x.sel(region="Georgia").dims == ("day", "sector")
     data.to_netcdf(tmp_path / "x.nc")

@@ -129,7 +129,7 @@ def _enclosure(
     def unit():
         v, _, result = solver.solve(system, jnp.ones_like(b))
         # A singular I - M with M >= 0 has spectral radius 1 or more; any other failure says nothing.
-        return v, (result == RESULTS.successful) | (result == RESULTS.singular)
+        return v, (result == RESULTS.successful) | (result == RESULTS.no_unique_solution)
 
     v, solved = jax.lax.cond(proves(x), lambda: (x, jnp.asarray(True)), unit)
     proven = proves(v)

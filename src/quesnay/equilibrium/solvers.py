@@ -29,7 +29,7 @@ class LU(AbstractLinearSolver):
 
     def solve(self, system, b):
         found = lx.linear_solve(system.operator(), b, solver=lx.LU(), throw=False)
-        return found.value, jnp.asarray(0), RESULTS.promote(found.result)
+        return found.value, jnp.asarray(0), _in_our_words(found.result)
 
 
 class BiCGStab(AbstractLinearSolver):
@@ -51,7 +51,13 @@ class BiCGStab(AbstractLinearSolver):
     def solve(self, system, b):
         solver = _RelativeBiCGStab(self.tolerance, self.max_steps)
         found = lx.linear_solve(system.operator(), b, solver=solver, throw=False)
-        return found.value, jnp.asarray(found.stats["num_steps"]), RESULTS.promote(found.result)
+        return found.value, jnp.asarray(found.stats["num_steps"]), _in_our_words(found.result)
+
+
+def _in_our_words(result: lx.RESULTS) -> RESULTS:
+    """Return lineax's code as one of ours, whose sentence speaks of equilibria; lineax calls singular what is not finite."""
+    failed = RESULTS.where(result == lx.RESULTS.singular, RESULTS.no_unique_solution, RESULTS.not_converged)
+    return RESULTS.where(result == lx.RESULTS.successful, RESULTS.successful, failed)
 
 
 class _Iterate(eqx.Module):
