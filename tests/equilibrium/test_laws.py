@@ -87,7 +87,7 @@ def test_the_solution_solves_and_its_bound_holds(seed, n, solver):
 @settings(max_examples=30)
 @given(seeds, sizes, solvers)
 def test_the_derivative_to_a_coefficient_is_the_closed_form(seed, n, solver):
-    """`dx_i / dA_jk = L_ij x_k` (Miller and Blair 2009, equation 12.13 at the margin)."""
+    """`dx_i / dA_jk = L_ij x_k`."""
     A, d = technology(seed, n)
     L, x = inverse(A), output(A, d, solver)
     expected = np.einsum("ij,k->ijk", L, x)

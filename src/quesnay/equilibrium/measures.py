@@ -37,7 +37,9 @@ def footprint(
     SolveError
         The technology is not productive.
 
-    Source: Miller and Blair (2009), equation 10.4; pymrio's M.
+    References
+    ----------
+    Miller and Blair (2009), chapter 10; pymrio's M.
     """
     r = floating(intensity)
     if r.ndim not in (1, 2):
@@ -55,7 +57,9 @@ def multipliers(A: ArrayLike | Network, *, solver: AbstractLinearSolver | None =
     solver:
         As for `solve`.
 
-    Source: Miller and Blair (2009), equation 6.4.
+    References
+    ----------
+    Miller and Blair (2009), chapter 6.
     """
     system = Price(A)
     return solve(system, jnp.ones(system.size), solver=solver).value

@@ -42,7 +42,9 @@ class BiCGStab(AbstractLinearSolver):
     max_steps:
         Iterations before the solve counts as failed.
 
-    Source: van der Vorst (1992).
+    References
+    ----------
+    van der Vorst (1992).
     """
 
     tolerance: float = 1e-13

@@ -57,7 +57,9 @@ class Leontief(AbstractLinearSystem):
     InputError
         A is not square or not finite.
 
-    Source: Leontief (1936); Miller and Blair (2009), equation 2.9.
+    References
+    ----------
+    Leontief (1936); Miller and Blair (2009), chapter 2.
     """
 
     A: Float[Array, "n n"] | Network
@@ -91,7 +93,9 @@ class Price(AbstractLinearSystem):
     A:
         Technical coefficients (n, n), as for `Leontief`; or a `Network`.
 
-    Source: Miller and Blair (2009), equation 2.33.
+    References
+    ----------
+    Miller and Blair (2009), chapter 2.
     """
 
     A: Float[Array, "n n"] | Network
@@ -125,7 +129,9 @@ class Ghosh(AbstractLinearSystem):
     B:
         Allocation coefficients (n, n), `B_ij = Z_ij / x_i`; `economy.B` has them.
 
-    Source: Ghosh (1958); Miller and Blair (2009), equation 12.6; read as a price model after Dietzenbacher (1997).
+    References
+    ----------
+    Ghosh (1958); Miller and Blair (2009), chapter 12; read as a price model after Dietzenbacher (1997).
     """
 
     B: Float[Array, "n n"]

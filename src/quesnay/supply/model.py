@@ -77,7 +77,9 @@ class SupplyModel(AbstractDynamics):
     InputError
         A parameter outside its domain or of a shape that does not fit the network.
 
-    Source: Hallegatte (2008, 2014); Hamid et al., *A differentiable model of supply-chain shocks*, read so that demand is known
+    References
+    ----------
+    Hallegatte (2008, 2014); Hamid et al., *A differentiable model of supply-chain shocks*, read so that demand is known
     before it is served and productivity acts on capacity once.
     """
 

@@ -27,7 +27,9 @@ class AbstractOrders(eqx.Module):
 class StockAdjustment(AbstractOrders):
     """Cover demand and close the gap to the target stock in tau days: `o_e = max(0, D_c + (n_c x_c(0) - s_e) / tau_c)`.
 
-    Source: Hallegatte (2014), equation 11, with demand in place of the customer's expected output.
+    References
+    ----------
+    Hallegatte (2014), with demand in place of the customer's expected output.
     """
 
     def place(self, links, demand, stock, target, adjustment):

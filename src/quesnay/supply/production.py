@@ -27,7 +27,9 @@ class AbstractProduction(eqx.Module):
 class FixedProportions(AbstractProduction):
     r"""Every input is needed in its fixed proportion: `inp_i = min_e s_e` and `use_e = x_c(e)`.
 
-    Source: Leontief (1936); as a limit on stocks, Hallegatte (2014), equation 6.
+    References
+    ----------
+    Leontief (1936); as a limit on stocks, Hallegatte (2014).
     """
 
     def limit(self, links, stock):

@@ -20,7 +20,9 @@ class AbstractRationing(eqx.Module):
 class Proportional(AbstractRationing):
     """Orders and final demand are served in equal proportion: `r_i = x_i / D_i`, and 0 where D is 0.
 
-    Source: Hallegatte (2008), equation 8; the rule of Acclimate and of BoARIO.
+    References
+    ----------
+    Hallegatte (2008); the rule of Acclimate and of BoARIO.
     """
 
     def shares(self, output, demand, final_demand):

@@ -1,0 +1,34 @@
+from . import economy as economy
+from . import equilibrium as equilibrium
+from . import report as report
+from . import supply as supply
+from ._errors import InputError as InputError
+from ._errors import LabelError as LabelError
+from ._errors import QuesnayError as QuesnayError
+from ._errors import ScenarioError as ScenarioError
+from ._errors import SolveError as SolveError
+from ._errors import StabilityWarning as StabilityWarning
+from ._errors import TableError as TableError
+from .dynamics import simulate as simulate
+from .economy import Economy as Economy
+from .economy import from_pymrio as from_pymrio
+from .economy import load as load
+from .economy import save as save
+from .equilibrium import LU as LU
+from .equilibrium import BiCGStab as BiCGStab
+from .equilibrium import Ghosh as Ghosh
+from .equilibrium import Leontief as Leontief
+from .equilibrium import Price as Price
+from .equilibrium import Solution as Solution
+from .equilibrium import explain as explain
+from .equilibrium import footprint as footprint
+from .equilibrium import multipliers as multipliers
+from .equilibrium import solve as solve
+from .network import Network as Network
+from .supply import CapacityLoss as CapacityLoss
+from .supply import Exponential as Exponential
+from .supply import Linear as Linear
+from .supply import SupplyModel as SupplyModel
+from .supply import Tabulated as Tabulated
+
+__version__: str

@@ -1,0 +1,1 @@
+"""The command line: a scenario file becomes constructors, verbs, and a report."""

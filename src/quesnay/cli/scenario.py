@@ -1,0 +1,185 @@
+"""The scenario file: its keys, their units and ranges, and one sentence for whatever is wrong with it."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from .._errors import ScenarioError
+from .sentence import sentence
+
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Text = Annotated[str, Field(min_length=1)]
+
+
+class Section(BaseModel):
+    """A table of the scenario file: unknown keys and values of another type are errors."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class EconomySection(Section):
+    """Which table the economy is."""
+
+    table: Text = Field(description='name of a packaged table ("us-2020") or a path, relative to the scenario file')
+    close: Text | None = Field(
+        default=None,
+        description="name of the account under which residuals of a table that does not balance are booked",
+    )
+    nonnegative: bool = Field(
+        default=False,
+        description="true to move negative entries out of the way first, false to refuse a table with some",
+    )
+
+
+class ModelSection(Section):
+    """The supply model: stocks, orders and spare capacity."""
+
+    inventory: Annotated[float, Field(ge=1, allow_inf_nan=False)] = Field(
+        default=20.0, description="number of days of use that every input is held in stock, at least 1"
+    )
+    adjustment: Positive = Field(
+        default=10.0, description="number of days in which a gap in stocks is closed by orders, above 0"
+    )
+    capacity: Annotated[float, Field(ge=1, allow_inf_nan=False)] = Field(
+        default=1.0, description="largest output as a share of base output, at least 1 (1.2: a fifth more than usual)"
+    )
+    days_per_year: Positive = Field(default=365.0, description="number of steps in the table's year, above 0")
+
+
+class ExponentialRecovery(Section):
+    """Remaining loss exp(-t / days), or exp(-rate t)."""
+
+    kind: Literal["exponential"]
+    days: Positive | None = Field(
+        default=None, description="number of days after which 1/e of the loss remains, above 0 (or give rate)"
+    )
+    rate: Positive | None = Field(
+        default=None, description="share of the loss made good per day, above 0 (or give days)"
+    )
+
+
+class LinearRecovery(Section):
+    """Remaining loss falls to zero along a straight line."""
+
+    kind: Literal["linear"]
+    days: Positive = Field(description="number of days until nothing of the loss remains, above 0")
+
+
+class TabulatedRecovery(Section):
+    """Remaining loss read off a table of days, linear in between, constant after the last."""
+
+    kind: Literal["tabulated"]
+    days: list[NonNegative] = Field(
+        min_length=1, description="rising list of days since recovery began, the first one 0"
+    )
+    remaining: list[Share] = Field(
+        min_length=1,
+        description="list of the shares of the loss that remain on those days, from 0 to 1, the first one 1",
+    )
+
+
+Recovery = Annotated[ExponentialRecovery | LinearRecovery | TabulatedRecovery, Field(discriminator="kind")]
+
+
+class CapacityLossSection(Section):
+    """Part of the capacity of some accounts is gone for a while."""
+
+    kind: Literal["capacity-loss"] = Field(description='what the shock is: "capacity-loss"')
+    name: Text = Field(description="a name for the report")
+    loss: Share | None = Field(default=None, description="share of capacity lost, from 0 to 1 (or give losses)")
+    regions: list[Text] | None = Field(
+        default=None, min_length=1, description="list of the regions hit; left out, all regions"
+    )
+    sectors: list[Text] | None = Field(
+        default=None, min_length=1, description="list of the sectors hit; left out, all sectors"
+    )
+    losses: Text | None = Field(
+        default=None,
+        description="path of a CSV file with the columns region, sector and loss, relative to the scenario file",
+    )
+    start: NonNegative = Field(default=0.0, description="day on which capacity is lost, counted from 0")
+    duration: NonNegative = Field(
+        default=0.0, description="number of days of full loss before recovery begins, at least 0"
+    )
+    recovery: Recovery | None = Field(default=None, description="how the loss ends; left out, it is permanent")
+
+    @model_validator(mode="after")
+    def _one_source_of_losses(self) -> Self:
+        if (self.loss is None) == (self.losses is None):
+            raise ValueError("a capacity loss takes exactly one of loss (with regions and sectors) and losses (a file)")
+        if self.losses is not None and (self.regions is not None or self.sectors is not None):
+            raise ValueError("regions and sectors stand in the losses file already; leave them out beside losses")
+        return self
+
+
+class RunSection(Section):
+    """How long, and with which seed."""
+
+    steps: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        default=365, description="whole number of days to simulate, from 1 to 100000"
+    )
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = Field(
+        default=0, description="whole number from 0 to 4294967295; the same seed gives the same numbers"
+    )
+
+
+class ReportSection(Section):
+    """What the report shows beside output and value added."""
+
+    title: Text | None = Field(default=None, description="title of the report; left out, the scenario's title")
+    outcomes: list[Text] = Field(
+        default=[],
+        description='list of satellite accounts of the table, such as ["jobs", "ghg"], shown beside output and value added',
+    )
+
+
+class Scenario(Section):
+    """A quesnay scenario: one economy, one model, one or more shocks."""
+
+    schema_version: Literal[1] = Field(description="version of this format: 1")
+    title: Text = Field(description="one line that says what happens")
+    description: str = Field(default="", description="any further text for the report")
+    economy: EconomySection = Field(description="section that names the table")
+    model: ModelSection = Field(default=ModelSection(), description="section with the parameters of the supply model")
+    shock: list[CapacityLossSection] = Field(
+        min_length=1, description="one or more [[shock]] sections, in double brackets"
+    )
+    run: RunSection = Field(default=RunSection(), description="section with the length of the run and the seed")
+    report: ReportSection = Field(default=ReportSection(), description="section with what the report shows")
+
+
+def read(path: Path) -> tuple[Scenario, str]:
+    """Return the validated scenario of a file, and the file's text.
+
+    Raises
+    ------
+    ScenarioError
+        The file cannot be read, is not TOML, or has an unknown, missing or impossible entry.
+    """
+    try:
+        text = path.read_bytes().decode()
+    except OSError as error:
+        raise ScenarioError(
+            f"{path}: cannot be read ({error.strerror}); `quesnay new {path}` writes a template."
+        ) from None
+    except UnicodeDecodeError as error:
+        raise ScenarioError(f"{path}: is not UTF-8 text (byte {error.start}); save it as UTF-8.") from None
+    try:
+        data = tomllib.loads(text)
+    except RecursionError:
+        raise ScenarioError(f"{path}: is nested too deeply; see `quesnay new -` for the format.") from None
+    except ValueError as error:  # TOMLDecodeError, or a number with too many digits
+        raise ScenarioError(f"{path}: is not valid TOML: {str(error)[:1].lower()}{str(error)[1:]}.") from None
+    try:
+        return Scenario.model_validate(data), text
+    except ValidationError as error:
+        raise ScenarioError(f"{path}: {sentence(error, data, Scenario.model_json_schema())}") from None
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of scenario files."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | Scenario.model_json_schema()

@@ -1,0 +1,27 @@
+"""The README's example runs as written and gives what `quesnay demo` prints."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def test_the_python_example_gives_the_numbers_of_the_demo(quesnay, tmp_path, capfd):
+    (code,) = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
+    capfd.readouterr()
+    exec(code, {})
+    change, currency = capfd.readouterr().out.split()
+    total = json.loads(quesnay("demo", "--out", tmp_path / "out", "--json").out)["totals"]["value added"]
+    assert float(change) == pytest.approx(total["change"], rel=1e-12)
+    assert currency == total["unit"]
+
+
+def test_the_commands_of_the_readme_exist():
+    from quesnay.cli.app import app
+
+    known = {command.name or command.callback.__name__ for command in app.registered_commands}
+    used = set(re.findall(r"^\$ (?:.*&& )?quesnay (\w+)", README.read_text(encoding="utf-8"), flags=re.MULTILINE))
+    assert used == known
