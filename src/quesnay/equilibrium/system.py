@@ -26,6 +26,9 @@ class AbstractSystem(eqx.Module):
 class AbstractLinearSystem(AbstractSystem):
     """An equilibrium `x = M x + theta`, with M of shape (n, n) and theta (n,)."""
 
+    def __call__(self, x, theta):
+        return self.apply(x) + theta
+
     @abc.abstractmethod
     def apply(self, x: Float[Array, " n"]) -> Float[Array, " n"]:
         """Return `M x`."""
@@ -67,9 +70,6 @@ class Leontief(AbstractLinearSystem):
     def __init__(self, A: ArrayLike | Network):
         self.A = _technology("A", A)
 
-    def __call__(self, x, theta):
-        return self.apply(x) + theta
-
     def apply(self, x):
         return self.A.matvec(x) if isinstance(self.A, Network) else self.A @ x
 
@@ -102,9 +102,6 @@ class Price(AbstractLinearSystem):
 
     def __init__(self, A: ArrayLike | Network):
         self.A = _technology("A", A)
-
-    def __call__(self, x, theta):
-        return self.apply(x) + theta
 
     def apply(self, x):
         return self.A.rmatvec(x) if isinstance(self.A, Network) else self.A.T @ x
@@ -142,9 +139,6 @@ class Ghosh(AbstractLinearSystem):
                 "Ghosh takes the matrix of allocation coefficients Z_ij / x_i; a Network holds Z_ij / x_j."
             )
         self.B = _technology("B", B)
-
-    def __call__(self, x, theta):
-        return self.apply(x) + theta
 
     def apply(self, x):
         return self.B.T @ x
