@@ -26,10 +26,27 @@ def require(condition: Callable[..., Any], message: Callable[[], str] | str, *va
         raise InputError(message() if callable(message) else message)
 
 
-def floating(value: Any) -> Array:
-    """Return the value as a floating-point array, keeping float32 and float64 and promoting all else to the default."""
-    array = jnp.asarray(value)
+def floating(value: Any, name: str = "the value") -> Array:
+    """Return the value as a floating-point array, keeping float32 and float64 and promoting all else to the default.
+
+    Raises `InputError` for what has no real numbers: text, objects, ragged lists, complex numbers.
+    """
+    if not isinstance(value, jax.Array):
+        try:
+            value = np.asarray(value)
+            value = value.astype(float) if value.dtype == object else value
+        except (TypeError, ValueError):
+            raise InputError(f"{name} is not an array of numbers; give a rectangular one.") from None
+    array = value if isinstance(value, jax.Array) else _real(value, name)
+    if jnp.issubdtype(array.dtype, jnp.complexfloating):
+        raise InputError(f"{name} is complex; give real numbers.")
     return array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(jnp.result_type(float))
+
+
+def _real(value: np.ndarray, name: str) -> Array:
+    if value.dtype.kind not in "biufc":
+        raise InputError(f"{name} holds {value.dtype}, not numbers.")
+    return jnp.asarray(value)
 
 
 def first_bad(bad: Any) -> int:

@@ -19,6 +19,10 @@ class RESULTS(optx.RESULTS):  # pyright: ignore[reportGeneralTypeIssues]
         "The technology is not productive (spectral radius of A at or above 1), so that no finite output meets the "
         "demand; check the table's columns whose inputs exceed their output."
     )
+    unproven = (
+        "The technology has negative coefficients so large that it cannot be proved productive; clear them with "
+        "`economy.nonnegative()`, or take the unproved solution with throw=False."
+    )
     not_finite = "The simulation produced a value that is not finite; check the inputs for extreme or missing values."
 
 

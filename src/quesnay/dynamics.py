@@ -1,6 +1,7 @@
 """The dynamic interface `init / step / observe`, and the one loop that runs it."""
 
 import abc
+from numbers import Integral
 from typing import Any
 
 import equinox as eqx
@@ -8,7 +9,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, PRNGKeyArray, PyTree
 
-from ._checks import concrete
 from ._errors import InputError
 from ._results import RESULTS, raise_unless_successful, result_if
 
@@ -34,7 +34,7 @@ class AbstractDynamics(eqx.Module):
 
     @abc.abstractmethod
     def check(self, shock: Any) -> None:
-        """Raise or warn about a model or shock that should not be run; called once before the loop, on concrete values."""
+        """Raise or warn about a model or shock that should not be run; called once before the loop, also on traced values."""
 
 
 def simulate(
@@ -69,9 +69,13 @@ def simulate(
     SolveError
         The path is not finite and `throw` is True.
     """
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+    if not isinstance(model, AbstractDynamics):
+        raise InputError(f"model is a {type(model).__name__}; give a model in time, such as SupplyModel.")
+    if isinstance(steps, bool) or not isinstance(steps, Integral) or steps < 1:
         raise InputError(f"steps is {steps!r}; give a positive whole number of steps.")
-    if concrete(eqx.filter((model, shock), eqx.is_array)):
+    steps = int(steps)
+    # Inside a trace, the checks of a model that is itself not traced must run now, on its numbers.
+    with jax.ensure_compile_time_eval():
         model.check(shock)
     path = _run(model, shock, steps, key)
     return raise_unless_successful(path, path.result) if throw else path

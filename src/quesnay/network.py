@@ -1,6 +1,7 @@
 """Who buys from whom: coefficients per link, dense for tables and as an edge list for firms; storage and sums, nothing else."""
 
 import abc
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -173,14 +174,23 @@ class Network(eqx.Module):
         InputError
             Shapes that do not fit, entries that are negative or not finite, `days` not positive.
         """
-        Z, d = floating(Z), floating(final_demand)
-        if Z.ndim != 2 or Z.shape[0] != Z.shape[1] or d.shape != Z.shape[:1]:
+        Z, d, value_added = _together(Z=Z, final_demand=final_demand, value_added=value_added)
+        if d.size == 0 or Z.ndim != 2 or Z.shape[0] != Z.shape[1] or d.shape != Z.shape[:1]:
             raise InputError(
                 f"Z has shape {Z.shape} and final demand {d.shape}; give a square table (n, n) and a vector (n,)."
             )
         _check_flows(Z, d, days, cell=lambda k: f"Z[{k // Z.shape[1]}, {k % Z.shape[1]}]")
         output = jnp.sum(Z, axis=1) + d
         positive = output > 0
+        # An account that buys but sells nothing would have infinite coefficients.
+        idle = ~positive & jnp.any(Z > 0, axis=0)
+        require(
+            lambda v: ~v,
+            lambda: (
+                f"account {first_bad(idle)} buys inputs but sells nothing: `economy.nonnegative()` moves its purchases."
+            ),
+            idle,
+        )
         links = DenseLinks(jnp.where(positive, Z / jnp.where(positive, output, 1), 0))
         return _network(links, d, output, jnp.sum(Z, axis=0), value_added, days)
 
@@ -212,8 +222,11 @@ class Network(eqx.Module):
         InputError
             Shapes that do not fit, positions outside the network, flows that are not positive and finite.
         """
-        s, c, f, d = jnp.asarray(supplier), jnp.asarray(customer), floating(flow), floating(final_demand)
-        if d.ndim != 1 or not (s.shape == c.shape == f.shape == (s.size,)):
+        s, c = (
+            jnp.asarray(np.asarray(ends, dtype=int) if np.size(ends) == 0 else ends) for ends in (supplier, customer)
+        )
+        f, d, value_added = _together(flow=flow, final_demand=final_demand, value_added=value_added)
+        if d.size == 0 or d.ndim != 1 or not (s.shape == c.shape == f.shape == (s.size,)):
             raise InputError(
                 f"supplier {s.shape}, customer {c.shape} and flow {f.shape} must be vectors of one length, "
                 f"and final demand {d.shape} a vector with one entry per firm."
@@ -260,14 +273,24 @@ class Network(eqx.Module):
         return self.links.sum_by_customer(self.links.coefficient * self.links.of_supplier(p))
 
 
+def _together(**arrays: ArrayLike | None) -> list[Any]:
+    """Return the arrays in one precision, the highest among them; what is None stays so."""
+    given = {name: None if value is None else floating(value, name) for name, value in arrays.items()}
+    dtype = jnp.result_type(*(value for value in given.values() if value is not None))
+    return [None if value is None else value.astype(dtype) for value in given.values()]
+
+
 def _entry(values: Array, bad: Array) -> str:
     k = first_bad(bad)
     return f"[{k}] is {np.asarray(values)[k]:g}"
 
 
 def _check_flows(flows: Array, final_demand: Array, days: float, cell) -> None:
-    if not days > 0:
-        raise InputError(f"days is {days}; it is the number of days in the table's period and must be positive.")
+    require(
+        lambda v: (v > 0) & np.isfinite(v),
+        lambda: f"days is {days}; it is the number of days in the table's period and must be positive and finite.",
+        floating(days, "days"),
+    )
     if not concrete(flows, final_demand):
         return
     for values, name, remedy in (
@@ -289,7 +312,6 @@ def _network(links, final_demand, output, inputs, value_added, days) -> Network:
     if value_added is None:
         value_added = output - inputs
     else:
-        value_added = floating(value_added)
         if value_added.shape != output.shape:
             raise InputError(
                 f"value_added has shape {value_added.shape}; it needs one entry per account, {output.shape}."

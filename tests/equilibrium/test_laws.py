@@ -228,9 +228,13 @@ def test_slightly_negative_coefficients_keep_their_bound():
     assert s.error < 1e-12
 
 
-def test_negative_coefficients_without_a_bound_say_so():
-    A = jnp.asarray([[0.0, -3.0], [3.0, 0.0]])
-    s = q.solve(q.Leontief(A), [1.0, 2.0])
+@pytest.mark.parametrize("A", [[[0.0, -3.0], [3.0, 0.0]], [[1.2, 0.1], [-1e-6, 0.1]]])
+def test_negative_coefficients_that_prevent_the_proof_are_an_error_or_a_code(A):
+    A = jnp.asarray(A)
+    for call in (lambda: q.solve(q.Leontief(A), [1.0, 2.0]), lambda: q.multipliers(A)):
+        with pytest.raises(q.SolveError, match="cannot be proved productive"):
+            call()
+    s = q.solve(q.Leontief(A), [1.0, 2.0], throw=False)
     np.testing.assert_allclose(s.value, np.linalg.solve(np.eye(2) - A, [1.0, 2.0]), rtol=1e-14)
     assert np.isinf(s.error)
 
@@ -248,6 +252,37 @@ def test_an_unproductive_technology_is_an_error_or_a_code(A, solver):
         eqx.filter_jit(lambda A: q.solve(q.Leontief(A), [1.0, 2.0], solver=solver).value)(A).block_until_ready()
 
 
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize(
+    ("A", "d"),
+    [
+        (np.diag([1.5, 0, 0]), [0.1, 0, 0]),
+        (np.diag([0.5, 1.0]), [1.0, 0]),
+        (np.full((2, 2), 0.5), [1.0, -1.0]),
+    ],
+)
+def test_a_demand_that_hides_the_unproductive_part_does_not_make_a_success(A, d, solver):
+    """The solver itself finds a solution here; only the proof of productivity tells that there is no economy behind it."""
+    with pytest.raises(q.SolveError):
+        q.solve(q.Leontief(A), d, solver=solver)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("unit", [1e-30, 1.0, 1e30])
+def test_single_precision_solves_at_any_scale(solver, unit):
+    A, d = technology(3, 5)
+    single = q.solve(q.Leontief(A.astype(jnp.float32)), np.float32(unit) * np.asarray(d, np.float32), solver=solver)
+    assert single.value.dtype == jnp.float32
+    np.testing.assert_allclose(single.value / np.float32(unit), q.solve(q.Leontief(A), d).value, rtol=2e-5)
+    assert q.multipliers(A.astype(jnp.float32)).dtype == jnp.float32
+
+
+def test_mixed_precision_takes_the_higher_one():
+    A, d = technology(3, 5)
+    assert q.solve(q.Leontief(A.astype(jnp.float32)), np.asarray(d)).value.dtype == jnp.float64
+    assert q.solve(q.Leontief(A), np.asarray(d, np.float32)).value.dtype == jnp.float64
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -259,6 +294,10 @@ def test_an_unproductive_technology_is_an_error_or_a_code(A, solver):
         (lambda: q.explain(q.Price(np.eye(2) / 2), [1.0, 2], outcome=[1.0, 1]), r"explain takes Leontief\(A\)"),
         (lambda: q.explain(q.Leontief(np.eye(2) / 2), [1.0, 2], outcome=[1.0]), "outcome has shape"),
         (lambda: q.footprint(np.eye(2) / 2, 1.0), "intensity has shape"),
+        (lambda: q.Leontief(np.zeros((0, 0))), r"shape \(0, 0\); give a square matrix"),
+        (lambda: q.Leontief(1j * np.eye(2)), "A is complex; give real numbers"),
+        (lambda: q.Leontief([["a", "b"], ["c", "d"]]), "A holds <U1, not numbers"),
+        (lambda: q.Leontief([[1.0], [1.0, 2]]), "A is not an array of numbers"),
         (lambda: q.Ghosh(q.Network.from_table([[0.0]], [1.0])), "Ghosh takes the matrix"),
     ],
 )

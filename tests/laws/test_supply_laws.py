@@ -85,6 +85,26 @@ def test_without_a_shock_random_tables_stay_flat_for_a_thousand_days(seed, n):
         assert close(getattr(path, name), getattr(path.base, name), getattr(path.base, name)), name
 
 
+@settings(max_examples=15)
+@given(seeds)
+def test_stocks_of_one_day_and_fast_orders_stay_flat_wherever_the_step_is_stable(seed):
+    """At one day of stock every input ties with demand on every day: rounding must not feed on itself."""
+    rng = np.random.default_rng(seed)
+    network = q.Network.from_table(*random_table(seed, 5))
+    adjustment = rng.uniform(0.6, 12.0, 5)
+    if q.supply.stability(network, jnp.asarray(adjustment)).radius < 0.99:
+        path = q.simulate(q.SupplyModel(network, inventory=1.0, adjustment=adjustment), steps=1000)
+        assert close(path.output, path.base.output, path.base.output)
+
+
+def test_one_day_of_stock_and_fast_orders_stay_flat_on_a_table_that_once_collapsed():
+    Z = [[0.9272687987305654, 0.7202854143764663], [0.22861327495178618, 0.4693763724185115]]
+    network = q.Network.from_table(Z, [0.9725759497261729, 0.24393223133469202])
+    path = q.simulate(q.SupplyModel(network, inventory=1.0, adjustment=0.6), steps=1000)
+    assert q.supply.stability(network, jnp.asarray(0.6)).radius < 0.9
+    assert close(path.output, path.base.output, path.base.output)
+
+
 def test_without_a_shock_us_2020_stays_flat_for_a_thousand_days(us_model):
     path = q.simulate(us_model, steps=1000)
     positive = path.base.output > 0
@@ -229,3 +249,42 @@ def test_vmap_equals_loop():
         return q.simulate(model, q.CapacityLoss(loss, start=2, recovery=shock.recovery), steps=STEPS).output
 
     assert close(jax.vmap(run)(losses), jnp.stack([run(loss) for loss in losses]), run(losses[0]))
+
+
+def test_batched_paths_know_their_own_base():
+    model = random_model(4, 5)
+    shock = q.CapacityLoss(0.5, start=1)
+
+    def run(inventory):
+        varied = q.SupplyModel(model.network, inventory=inventory, adjustment=20.0, capacity=1.1)
+        return q.simulate(varied, shock, steps=3)
+
+    inventories = jnp.asarray([2.0, 5.0, 9.0])
+    batch, single = jax.vmap(run)(inventories), [run(n) for n in inventories]
+    for name in ("stock", "output"):
+        assert close(
+            getattr(batch.difference(), name), jnp.stack([getattr(p.difference(), name) for p in single]), batch.stock
+        )
+    assert close(batch.losses().direct, jnp.stack([p.losses().direct for p in single]), batch.output)
+
+
+def test_a_model_may_be_a_constant_of_a_traced_function():
+    model = random_model(4, 5)
+    total = q.simulate(model, steps=3).output.sum()
+    assert close(jax.jit(lambda s: s * q.simulate(model, steps=3).output.sum())(2.0), 2 * total, total)
+    gradient = jax.grad(jax.checkpoint(lambda s: s * q.simulate(model, steps=3).output.sum()))(1.0)
+    assert close(gradient, total, total)
+    _, rows = jax.lax.scan(lambda c, _: (c, q.simulate(model, steps=3).output.sum()), 0.0, None, length=2)
+    assert close(rows, jnp.stack([total, total]), total)
+
+
+@pytest.mark.parametrize("parameter", [20, 20.0, np.full(5, 20.0)])
+def test_single_precision_networks_take_any_parameter(parameter):
+    Z, d = random_table(4, 5)
+    network = q.Network.from_table(np.float32(Z), np.float32(d))
+    shock = q.CapacityLoss(0.5, start=np.float64(1), recovery=q.Exponential(days=30.0))
+    path = q.simulate(q.SupplyModel(network, inventory=parameter, adjustment=parameter), shock, steps=20)
+    double = q.SupplyModel(q.Network.from_table(Z, d), inventory=parameter, adjustment=parameter)
+    exact = q.simulate(double, shock, steps=20)
+    assert path.output.dtype == jnp.float32
+    np.testing.assert_allclose(path.output, exact.output, rtol=1e-4, atol=1e-5 * float(jnp.max(exact.output)))

@@ -1,5 +1,6 @@
 """Arguments outside their domain: one sentence that says what, where, and what to do."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -22,6 +23,11 @@ def model(**changes):
         (lambda: q.Network.from_table(Z, -D), r"final_demand\[0\] is -5: .*economy\.nonnegative\(\)"),
         (lambda: q.Network.from_table(np.where(Z == 3, np.nan, Z), D), r"Z\[1, 0\] is nan"),
         (lambda: q.Network.from_table(Z, D, days=0), "days is 0"),
+        (lambda: q.Network.from_table(Z, D, days=np.inf), "days is inf"),
+        (lambda: q.Network.from_table(Z, D, days="365"), "days holds <U3, not numbers"),
+        (lambda: q.Network.from_table([[0, 5.0], [0, 0]], [10.0, 0]), "account 1 buys inputs but sells nothing"),
+        (lambda: q.Network.from_table(np.zeros((0, 0)), []), "square table"),
+        (lambda: q.simulate(NETWORK, steps=2), "model is a Network"),
         (lambda: q.Network.from_table(Z, D, value_added=[1.0]), "value_added has shape"),
         (lambda: q.Network.from_edges([0], [5], [1.0], D), r"customer\[0\] is 5, but the firms are numbered 0 to 1"),
         (lambda: q.Network.from_edges([0.0], [1.0], [1.0], D), "integer positions"),
@@ -69,3 +75,18 @@ def test_precision_follows_the_input():
     single = q.Network.from_table(jnp.asarray(Z, jnp.float32), jnp.asarray(D, jnp.float32))
     assert single.output.dtype == jnp.float32
     assert NETWORK.output.dtype == jnp.float64
+
+
+def test_steps_may_be_a_numpy_integer():
+    assert q.simulate(model(), steps=np.int64(3)).output.shape == (3, 2)
+
+
+def test_a_network_without_links_is_a_network():
+    network = q.Network.from_edges([], [], [], [1.0, 2.0])
+    path = q.simulate(q.SupplyModel(network, inventory=2.0, adjustment=9.0), q.CapacityLoss([0.5, 0]), steps=2)
+    np.testing.assert_allclose(path.output[0], [0.5, 2.0])
+
+
+def test_a_shock_of_the_wrong_length_is_refused_under_jit_too():
+    with pytest.raises(q.InputError, match="the model has 2 accounts"):
+        jax.jit(lambda loss: q.simulate(model(), q.CapacityLoss(loss), steps=2).output)(jnp.zeros(3))

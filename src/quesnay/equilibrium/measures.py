@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
@@ -41,7 +42,7 @@ def footprint(
     ----------
     Miller and Blair (2009), chapter 10; pymrio's M.
     """
-    r = floating(intensity)
+    r = floating(intensity, "intensity")
     if r.ndim not in (1, 2):
         raise InputError(f"intensity has shape {r.shape}; give (n,) or (k, n).")
     return solve(Price(A), r.T, solver=solver).value.T
@@ -62,7 +63,8 @@ def multipliers(A: ArrayLike | Network, *, solver: AbstractLinearSolver | None =
     Miller and Blair (2009), chapter 6.
     """
     system = Price(A)
-    return solve(system, jnp.ones(system.size), solver=solver).value
+    dtype = jnp.result_type(*jax.tree.leaves(eqx.filter(system, eqx.is_inexact_array)))
+    return solve(system, jnp.ones(system.size, dtype), solver=solver).value
 
 
 class Explanation(eqx.Module):
@@ -117,7 +119,7 @@ def explain(
         raise InputError(
             f"explain takes Leontief(A), not {type(system).__name__}: direct effects are those of final demand."
         )
-    d, r = floating(final_demand), floating(outcome)
+    d, r = floating(final_demand, "final demand"), floating(outcome, "outcome")
     if d.ndim != 1 or r.ndim not in (1, 2) or r.shape[-1:] != d.shape:
         raise InputError(f"outcome has shape {r.shape} and final demand {d.shape}; give (n,) or (k, n), and (n,).")
     x = solve(system, d, solver=solver).value

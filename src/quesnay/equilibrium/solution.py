@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from quesnay._checks import floating, require
 from quesnay._errors import InputError
-from quesnay._results import RESULTS, first_failure, raise_unless_successful, result_if
+from quesnay._results import RESULTS, first_failure, raise_unless_successful
 
 from .solvers import LU, AbstractLinearSolver
 from .system import AbstractLinearSystem
@@ -77,11 +77,14 @@ def solve(
     InputError
         theta has a shape that does not fit the system, or entries that are not finite.
     SolveError
-        The solver failed, or the technology is not productive (spectral radius of a non-negative M at or above 1).
+        The solver failed, or the technology is not productive (spectral radius of a non-negative M at or above 1), or
+        negative coefficients prevent the proof that it is.
     """
     if not isinstance(system, AbstractLinearSystem):
         raise InputError(f"system is a {type(system).__name__}; give Leontief(A), Price(A) or Ghosh(B).")
-    b = floating(theta)
+    b = floating(theta, "the right-hand side")
+    dtype = jnp.result_type(b, *jax.tree.leaves(eqx.filter(system, eqx.is_inexact_array)))
+    system, b = jax.tree.map(lambda leaf: leaf.astype(dtype) if eqx.is_inexact_array(leaf) else leaf, (system, b))
     if b.ndim not in (1, 2) or b.shape[0] != system.size:
         raise InputError(f"the right-hand side has shape {b.shape}; the system has {system.size} accounts.")
     require(np.isfinite, "the right-hand side has entries that are not finite.", b)
@@ -100,15 +103,15 @@ def _solve(system: AbstractLinearSystem, b: Array, solver: AbstractLinearSolver)
     known = jax.tree.map(
         lambda leaf: jax.lax.stop_gradient(leaf) if eqx.is_inexact_array(leaf) else leaf, (system, b, value)
     )
-    residual, error, productive = _enclosure(known[0], known[1], known[2], solver)
-    result = first_failure(result_if(~productive, RESULTS.unproductive), result)
+    residual, error, proof = _enclosure(known[0], known[1], known[2], solver)
+    result = first_failure(proof, result)
     return Solution(value, residual, error, iterations, result)
 
 
 def _enclosure(
     system: AbstractLinearSystem, b: Array, x: Array, solver: AbstractLinearSolver
-) -> tuple[Array, Array, Array]:
-    """Return the relative residual, a bound of the relative error, and whether nothing speaks against productivity.
+) -> tuple[Array, Array, RESULTS]:
+    """Return the relative residual, a bound of the relative error, and the proof that the technology is productive.
 
     For any v > 0 with `(I - |M|) v > 0`: the spectral radius of M is below 1 and `|x - x*| <= max(|r| / (I - |M|) v) v`.
     The solution itself serves as v where it can (final demand everywhere positive); else the equilibrium for a demand of 1.
@@ -128,14 +131,16 @@ def _enclosure(
 
     def unit():
         v, _, result = solver.solve(system, jnp.ones_like(b))
-        # A singular I - M with M >= 0 has spectral radius 1 or more; any other failure says nothing.
-        return v, (result == RESULTS.successful) | (result == RESULTS.no_unique_solution)
+        return v, result
 
-    v, solved = jax.lax.cond(proves(x), lambda: (x, jnp.asarray(True)), unit)
+    v, ended = jax.lax.cond(proves(x), lambda: (x, RESULTS.successful), unit)
     proven = proves(v)
     bound = jnp.max(r_bound / jnp.where(proven, gap(v), 1)) * jnp.max(v) / scale
-    # With M >= 0 the equilibrium for a demand of 1 proves productivity whenever there is any.
+    # With M >= 0 the equilibrium for a demand of 1 proves productivity whenever there is any, and I - M is singular only
+    # where there is none. A solver that did not find that equilibrium has proved nothing.
     ones = jnp.ones_like(b)
     non_negative = jnp.all(system.magnitude(ones) == system.apply(ones))
-    productive = proven | ~non_negative | ~solved
-    return jnp.max(jnp.abs(r)) / scale, jnp.where(proven, bound, jnp.inf), productive
+    found = (ended == RESULTS.successful) | (ended == RESULTS.no_unique_solution)
+    failure = RESULTS.where(non_negative, RESULTS.where(found, RESULTS.unproductive, ended), RESULTS.unproven)
+    proof = RESULTS.where(proven, RESULTS.successful, failure)
+    return jnp.max(jnp.abs(r)) / scale, jnp.where(proven, bound, jnp.inf), proof

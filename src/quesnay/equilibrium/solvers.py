@@ -38,7 +38,7 @@ class BiCGStab(AbstractLinearSolver):
     Parameters
     ----------
     tolerance:
-        Largest residual, relative to the largest entry of the right-hand side.
+        Largest residual, relative to the largest entry of the right-hand side, and no less than 8 units of rounding.
     max_steps:
         Iterations before the solve counts as failed.
 
@@ -85,16 +85,19 @@ class _RelativeBiCGStab(lx.AbstractLinearSolver):
         return lx.linearise(operator)
 
     def compute(self, state: lx.AbstractLinearOperator, vector: Array, options: dict[str, Any]):
-        enough = self.tolerance * jnp.max(jnp.abs(vector))
+        # No residual can be known to better than rounding.
+        enough = jnp.maximum(self.tolerance, 8 * jnp.finfo(vector.dtype).eps)
+        largest = jnp.max(jnp.abs(vector))
+        scale = jnp.where(largest > 0, largest, 1)
 
         def unsolved(at: _Iterate):
             return (jnp.max(jnp.abs(at.r)) > enough) & (at.step < self.max_steps)
 
-        last = jax.lax.while_loop(unsolved, lambda at: _advance(state, at), _restart(vector))
+        last = jax.lax.while_loop(unsolved, lambda at: _advance(state, at), _restart(vector / scale))
         result = lx.RESULTS.where(
             jnp.max(jnp.abs(last.r)) > enough, lx.RESULTS.max_steps_reached, lx.RESULTS.successful
         )
-        return last.x, result, {"num_steps": last.step, "max_steps": self.max_steps}
+        return last.x * scale, result, {"num_steps": last.step, "max_steps": self.max_steps}
 
     def transpose(self, state: lx.AbstractLinearOperator, options: dict[str, Any]):
         return state.transpose(), {}

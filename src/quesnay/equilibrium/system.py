@@ -157,8 +157,8 @@ class Ghosh(AbstractLinearSystem):
 def _technology(name: str, value: Any) -> Any:
     if isinstance(value, Network):
         return value
-    matrix = floating(value)
-    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
+    matrix = floating(value, name)
+    if matrix.size == 0 or matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
         raise InputError(f"{name} has shape {matrix.shape}; give a square matrix (n, n).")
     require(
         np.isfinite,

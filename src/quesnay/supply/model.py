@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 from numpy.typing import ArrayLike
 
-from quesnay._checks import first_bad, floating, require
+from quesnay._checks import concrete, first_bad, floating, require
 from quesnay._errors import InputError
 from quesnay.dynamics import AbstractDynamics
 from quesnay.network import TIE, Network
@@ -157,7 +157,8 @@ class SupplyModel(AbstractDynamics):
             if not isinstance(shock, AbstractShock):
                 raise InputError(f"shock is a {type(shock).__name__}; give a shock such as CapacityLoss(...), or None.")
             shock.check(self.network.firms)
-        warn_if_unstable(self.network, self.adjustment)
+        if concrete(self.network, self.adjustment):
+            warn_if_unstable(self.network, self.adjustment)
 
     def _observation(self, output, consumed, demand, received, used, stock, capacity, bottleneck) -> SupplyPath:
         net = self.network
@@ -190,22 +191,23 @@ def _least(
 ) -> tuple[Float[Array, " n"], Int[Array, " n"]]:
     """Return `min(demand, capacity, inputs)` and which of them it was.
 
-    The value is the exact minimum. Where they tie to within `TIE` units of rounding, demand goes before capacity and capacity
-    before inputs, in what is reported and in the derivative.
+    Where they tie to within `TIE` units of rounding, demand goes before capacity and capacity before inputs, in derivative
+    and report. Against inputs also in value: a stock that is short of demand by rounding only, as at a steady state with
+    stocks of one day, must not take its rounding into output, or it would feed on itself.
     """
-    least = jnp.minimum(jnp.minimum(demand, capacity), inputs)
-    bound = least * (1 + TIE * jnp.finfo(least.dtype).eps)
-    by_demand, by_capacity = demand <= bound, capacity <= bound
-    chosen = jnp.where(by_demand, demand, jnp.where(by_capacity, capacity, inputs))
-    # The least one's value with the chosen one's derivative.
-    output = jax.lax.stop_gradient(least) + (chosen - jax.lax.stop_gradient(chosen))
-    return output, jnp.where(by_demand, DEMAND, jnp.where(by_capacity, CAPACITY, supplier))
+    slack = 1 + TIE * jnp.finfo(demand.dtype).eps
+    by_demand = demand <= capacity * slack
+    wanted = jnp.where(by_demand, demand, capacity)
+    # The lesser one's value with the derivative of the one that goes first.
+    wanted = jax.lax.stop_gradient(jnp.minimum(demand, capacity)) + (wanted - jax.lax.stop_gradient(wanted))
+    enough = wanted <= inputs * slack
+    return jnp.where(enough, wanted, inputs), jnp.where(enough, jnp.where(by_demand, DEMAND, CAPACITY), supplier)
 
 
 def _parameter(
     name: str, value: ArrayLike, network: Network, *, least: float, unit: str, strict: bool = False
 ) -> Array:
-    array = floating(value)
+    array = floating(value, name).astype(network.output.dtype)
     if array.ndim > 1 or array.size not in (1, network.firms):
         raise InputError(
             f"{name} has shape {array.shape}: give one number or one per account ({network.firms},), in {unit}."

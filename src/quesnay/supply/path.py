@@ -72,10 +72,10 @@ class SupplyPath(eqx.Module):
         InputError
             A difference has no base to subtract, and paths of different lengths cannot be compared.
         """
-        other = self.base if other is None else other
-        if other is None:
+        if other is None and self.base is None:
             raise InputError("this path has no base state to subtract; give the path to compare with.")
-        if other.output.shape not in (self.output.shape, self.output.shape[1:]):
+        other = _every_day(self.base) if other is None else other
+        if other.output.shape not in (self.output.shape, _one_day(self.output.shape)):
             raise InputError(
                 f"the paths have shapes {self.output.shape} and {other.output.shape}; give two of one shape."
             )
@@ -93,8 +93,9 @@ class SupplyPath(eqx.Module):
         """
         if self.base is None:
             raise InputError("this path has no base state; take the losses of the path that `simulate` returned.")
-        total = self.base.output - self.output
-        direct = jnp.maximum(0, self.base.output - self.capacity)
+        base = _every_day(self.base).output
+        total = base - self.output
+        direct = jnp.maximum(0, base - self.capacity)
         return Losses(direct=direct, indirect=total - direct, total=total)
 
     def variables(self) -> Mapping[str, tuple[tuple[str, ...], Array, str, str]]:
@@ -130,6 +131,15 @@ class Losses(eqx.Module):
             "indirect": (dims, self.indirect, "{currency}/day", "output lost to missing inputs and demand"),
             "total": (dims, self.total, "{currency}/day", "output lost"),
         }
+
+
+def _every_day(base: SupplyPath) -> SupplyPath:
+    """Give the base state a day axis of length 1, so that it goes with every day of its path, batched or not."""
+    return jax.tree.map(lambda leaf: leaf[..., None, :] if eqx.is_array(leaf) and leaf.ndim else leaf, base)
+
+
+def _one_day(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return (*shape[:-2], 1, shape[-1])
 
 
 def _none(leaf) -> bool:

@@ -3,6 +3,8 @@
 import abc
 
 import equinox as eqx
+import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from quesnay.network import AbstractLinks, scarcest
@@ -36,4 +38,6 @@ class FixedProportions(AbstractProduction):
         return scarcest(links, stock)
 
     def use(self, links, output, stock):
-        return links.of_customer(output)
+        wanted = links.of_customer(output)
+        # Output may exceed the scarcest stock by the rounding within which they tie; a stock never falls below zero.
+        return wanted + jax.lax.stop_gradient(jnp.minimum(wanted, stock) - wanted)

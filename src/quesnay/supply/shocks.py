@@ -168,7 +168,9 @@ class CapacityLoss(AbstractShock):
         duration: ArrayLike = 0,
         recovery: AbstractRecovery | None = None,
     ):
-        self.loss, self.start, self.duration = floating(loss), floating(start), floating(duration)
+        self.loss, self.start, self.duration = (
+            floating(value, name) for value, name in ((loss, "loss"), (start, "start"), (duration, "duration"))
+        )
         self.recovery = recovery
         if not isinstance(recovery, AbstractRecovery | None):
             raise InputError(f"recovery is {recovery!r}; give a recovery such as Exponential(days=30), or None.")
@@ -189,9 +191,10 @@ class CapacityLoss(AbstractShock):
 
     def apply(self, conditions, day):
         since = day - self.start
-        left = 1.0 if self.recovery is None else self.recovery.remaining(jnp.maximum(0, since - self.duration))
-        lost = jnp.where(since >= 0, self.loss * left, 0)
-        return eqx.tree_at(lambda c: c.capacity, conditions, jnp.maximum(0, conditions.capacity - lost))
+        fades = 1.0 if self.recovery is None else self.recovery.remaining(jnp.maximum(0, since - self.duration))
+        lost = jnp.where(since >= 0, self.loss * fades, 0)
+        left = jnp.maximum(0, conditions.capacity - lost.astype(conditions.capacity.dtype))
+        return eqx.tree_at(lambda c: c.capacity, conditions, left)
 
     def check(self, accounts):
         for value in (self.loss, self.start, self.duration, *_arrays(self.recovery)):
