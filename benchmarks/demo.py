@@ -1,4 +1,7 @@
-"""`quesnay demo` with a cold and a warm compilation cache: `python benchmarks/demo.py [--out benchmarks/results/demo.json]`."""
+"""`quesnay demo` with a cold and a warm compilation cache: time and memory.
+
+Run with `python benchmarks/demo.py --out benchmarks/results/demo.json`.
+"""
 
 import argparse
 import json

@@ -1,4 +1,7 @@
-"""How long `quesnay --help` takes, in bare interpreter starts: `python benchmarks/startup.py [--out benchmarks/results/startup.json]`."""
+"""How long `quesnay --help` takes, in bare interpreter starts.
+
+Run with `python benchmarks/startup.py --out benchmarks/results/startup.json`.
+"""
 
 import argparse
 import json

@@ -174,16 +174,16 @@ class Network(eqx.Module):
         InputError
             Shapes that do not fit, entries that are negative or not finite, `days` not positive.
         """
-        Z, d, value_added = _together(Z=Z, final_demand=final_demand, value_added=value_added)
-        if d.size == 0 or Z.ndim != 2 or Z.shape[0] != Z.shape[1] or d.shape != Z.shape[:1]:
+        flows, d, added = _together(Z=Z, final_demand=final_demand, value_added=value_added)
+        if d.size == 0 or flows.ndim != 2 or flows.shape[0] != flows.shape[1] or d.shape != flows.shape[:1]:
             raise InputError(
-                f"Z has shape {Z.shape} and final demand {d.shape}; give a square table (n, n) and a vector (n,)."
+                f"Z has shape {flows.shape} and final demand {d.shape}; give a square table (n, n) and a vector (n,)."
             )
-        _check_flows(Z, d, days, cell=lambda k: f"Z[{k // Z.shape[1]}, {k % Z.shape[1]}]")
-        output = jnp.sum(Z, axis=1) + d
+        _check_flows(flows, d, days, cell=lambda k: f"Z[{k // flows.shape[1]}, {k % flows.shape[1]}]")
+        output = jnp.sum(flows, axis=1) + d
         positive = output > 0
         # An account that buys but sells nothing would have infinite coefficients.
-        idle = ~positive & jnp.any(Z > 0, axis=0)
+        idle = ~positive & jnp.any(flows > 0, axis=0)
         require(
             lambda v: ~v,
             lambda: (
@@ -191,8 +191,8 @@ class Network(eqx.Module):
             ),
             idle,
         )
-        links = DenseLinks(jnp.where(positive, Z / jnp.where(positive, output, 1), 0))
-        return _network(links, d, output, jnp.sum(Z, axis=0), value_added, days)
+        links = DenseLinks(jnp.where(positive, flows / jnp.where(positive, output, 1), 0))
+        return _network(links, d, output, jnp.sum(flows, axis=0), added, days)
 
     @staticmethod
     def from_edges(
@@ -225,7 +225,7 @@ class Network(eqx.Module):
         s, c = (
             jnp.asarray(np.asarray(ends, dtype=int) if np.size(ends) == 0 else ends) for ends in (supplier, customer)
         )
-        f, d, value_added = _together(flow=flow, final_demand=final_demand, value_added=value_added)
+        f, d, added = _together(flow=flow, final_demand=final_demand, value_added=value_added)
         if d.size == 0 or d.ndim != 1 or not (s.shape == c.shape == f.shape == (s.size,)):
             raise InputError(
                 f"supplier {s.shape}, customer {c.shape} and flow {f.shape} must be vectors of one length, "
@@ -252,7 +252,7 @@ class Network(eqx.Module):
             idle,
         )
         links = EdgeLinks(f / jnp.where(idle, 1, output[c]), s, c, int(d.size))
-        return _network(links, d, output, jax.ops.segment_sum(f, c, d.size), value_added, days)
+        return _network(links, d, output, jax.ops.segment_sum(f, c, d.size), added, days)
 
     @property
     def firms(self) -> int:
