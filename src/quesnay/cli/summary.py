@@ -21,7 +21,7 @@ def summarise(run: Run) -> dict[str, Any]:
     the lost capacity alone takes away, `sum_t r min(0, cap(t) - x(0))`; the rest is indirect.
     """
     found = summary(run)
-    lost = run.findings.split.direct.to_numpy()
+    lost = np.asarray(run.findings.split.direct)
     for name, total in found["totals"].items():
         intensity = run.economy.intensity("value_added" if name == "value added" else name)
         direct = -float(np.asarray(intensity) @ lost)

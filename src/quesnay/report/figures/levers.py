@@ -1,0 +1,103 @@
+"""Which levers change the loss most: the largest derivatives, in readable units."""
+
+import numpy as np
+import plotly.graph_objects as go
+
+from .. import words
+from ..run import Run
+from .theme import GAIN, INK, LOSS, MUTED, Key, Panel, figure, safe
+
+MOST = 10
+STEP_WORDS = {
+    "inventory": "+1 day of inventory",
+    "capacity": "+1 percentage point of spare capacity",
+    "adjustment": "+1 day of adjustment time",
+    "loss": "+1 percentage point of capacity lost",
+}
+BRIEF = {
+    "inventory": "+1 day of stock",
+    "capacity": "+1 pp capacity",
+    "adjustment": "+1 day to adjust",
+    "loss": "+1 pp lost",
+}
+PHRASES = {
+    "inventory": "one more day of inventory",
+    "capacity": "one more percentage point of spare capacity",
+    "adjustment": "one more day to close gaps in stocks",
+    "loss": "one more percentage point of capacity lost",
+}
+
+
+def levers(run: Run) -> list[Panel]:
+    """Return the ten largest effects as bars; nothing where no step changes anything."""
+    top = [effect for effect in run.findings.sensitivities.effects[:MOST] if effect.value]
+    if not top:
+        return []
+    only, currency = len(run.economy.regions) == 1, run.economy.currency
+    values = np.array([effect.value for effect in top])
+    low, high = min(0.0, values.min()), max(0.0, values.max())
+    span = high - low
+    rows = list(range(len(top)))
+    bars = go.Bar(
+        orientation="h",
+        x=values,
+        y=rows,
+        width=0.56,
+        marker={"color": [LOSS if v > 0 else GAIN for v in values]},
+        text=[words.signed(v) for v in values],
+        textposition="outside",
+        cliponaxis=False,
+        textfont={"color": INK, "size": 12},
+        hovertemplate="%{y}<br>%{x:,.4g} " + safe(currency) + "<extra></extra>",
+    )
+    grey = f"<span style='color:{MUTED}'>"
+    labels = [f"{safe(words.shorten(run.label(e.account), 44))}<br>{grey}{STEP_WORDS[e.parameter]}</span>" for e in top]
+    short = []
+    for effect in top:
+        region, sector = run.accounts[effect.account]
+        where = "" if only else f"{safe(words.shorten(region, 9))}: "
+        short.append(f"{safe(words.shorten(sector, 24))}<br>{grey}{where}{BRIEF[effect.parameter]}</span>")
+    chart = figure(
+        [bars],
+        xaxis={
+            "title": {"text": f"Change in value added lost over the period, {safe(currency)} per step"},
+            "range": [low - (0.16 * span if low < 0 else 0), high + (0.16 * span if high > 0 else 0)],
+            "showgrid": False,
+            "tickformat": "~s" if span < 1e-3 or span >= 1e7 else ",",
+            "zeroline": True,
+            "zerolinecolor": INK,
+            "zerolinewidth": 1,
+            "ticks": "outside",
+        },
+        yaxis={
+            "tickvals": rows,
+            "ticktext": labels,
+            "tickfont": {"color": INK},
+            "range": [len(rows) - 0.5, -0.5],
+            "showgrid": False,
+        },
+    )
+    narrow = {
+        "layout.yaxis.ticktext": short,
+        "layout.yaxis.tickfont.size": 10,
+        "data.0.textfont.size": 10,
+        "layout.xaxis.title.text": f"Change in loss, {safe(currency)} per step",
+        "layout.xaxis.nticks": 4,
+        "layout.xaxis.range": [low - (0.3 * span if low < 0 else 0), high + (0.3 * span if high > 0 else 0)],
+    }
+    legend = [Key(GAIN, "the step makes the loss smaller"), Key(LOSS, "the step makes it larger")]
+    legend = [pair for pair, present in zip(legend, (low < 0, high > 0), strict=True) if present]
+    return [Panel(chart, max(130, 70 + 40 * len(rows)), say(run, 1)[0], legend=legend, narrow=narrow, narrow_below=720)]
+
+
+def say(run: Run, most: int) -> list[str]:
+    """Return the largest effects as sentences."""
+    out = []
+    for effect in run.findings.sensitivities.effects[:most]:
+        amount = words.money(abs(effect.value), run.economy.currency)
+        what = f"{words.sentence(PHRASES[effect.parameter])} in {run.label(effect.account)}"
+        if effect.value > 0:
+            out.append(f"{what} adds {amount} of value added to the loss.")
+        elif effect.value < 0:
+            out.append(f"{what} saves {amount} of value added.")
+    return out

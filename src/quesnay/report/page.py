@@ -1,0 +1,106 @@
+"""The report as one HTML page that opens without a network: text, tables, and all figures with the program that draws them."""
+
+from html import escape
+from pathlib import Path
+
+from .. import __version__
+from . import sections, story, words
+from .markup import bullets, cards, paragraph, tag
+from .run import Run
+
+HERE = Path(__file__).parent
+ICON = (
+    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Crect width='16' height='16' "
+    "rx='3' fill='%231f4e79'/%3E%3Cpath d='M2 5h3l3 6 2.5-4H14' fill='none' stroke='white' stroke-width='1.6'/%3E%3C/svg%3E"
+)
+# Nothing may be loaded from anywhere: a browser refuses it even where a library would try.
+POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="generator" content="quesnay {version}">
+<title>{title}</title>
+<link rel="icon" href="{icon}">
+<style>
+{css}</style>
+</head>
+<body>
+<a class="skip" href="#report">Skip to the report</a>
+<div class="shell">
+{nav}
+<header>{header}</header>
+<main id="report">
+<section class="lede" aria-label="Summary">{lede}</section>
+<noscript><p>The figures need JavaScript; all numbers are in the text and the tables.</p></noscript>
+{body}
+</main>
+<footer>Computed and drawn by quesnay {version}. This page holds all that it shows and makes no request to any server.</footer>
+</div>
+<script type="application/json" id="panels">{panels}</script>
+<script>{plotly}</script>
+<script>
+{script}</script>
+</body>
+</html>
+"""
+
+
+def html(run: Run) -> str:
+    """Return the report of a run as one self-contained HTML page.
+
+    It holds everything that it shows and makes no request; all labels and texts are escaped.
+    """
+    from plotly.offline import get_plotlyjs
+
+    from .panels import Drawn
+
+    drawn = Drawn()
+    parts = [
+        (name, heading if isinstance(heading, str) else heading(run), content(run, drawn))
+        for name, heading, content in sections.PARTS
+    ]
+    entries = "".join(f'<li><a href="#{name}">{tag("span", escape(heading))}</a></li>' for name, heading, _ in parts)
+    body = "".join(
+        tag(
+            "section",
+            tag("h2", escape(heading), id=f"{name}-heading") + inner,
+            id=name,
+            aria_labelledby=f"{name}-heading",
+        )
+        for name, heading, inner in parts
+    )
+    return PAGE.format(
+        policy=escape(POLICY),
+        version=__version__,
+        title=escape(run.title),
+        icon=ICON,
+        css=(HERE / "page.css").read_text(encoding="utf-8"),
+        nav=tag("nav", tag("p", "Contents") + tag("ol", entries), aria_label="Contents"),
+        header=_header(run),
+        lede=bullets(story.summary_sentences(run)) + cards(story.key_figures(run)),
+        body=body,
+        panels=drawn.json(),
+        plotly=get_plotlyjs(),
+        script=(HERE / "page.js").read_text(encoding="utf-8"),
+    )
+
+
+def _header(run: Run) -> str:
+    economy = run.economy
+    regions, sectors = len(economy.regions), len(economy.sectors)
+    meta = [
+        economy.name if economy.year is None else f"{economy.name}, {economy.year}",
+        f"{words.count(regions, 'region')}, {words.count(sectors, 'sector')}",
+        f"{economy.currency} per day",
+        words.count(run.days, "day"),
+        *([] if run.seed is None else [f"seed {run.seed}"]),
+    ]
+    return (
+        paragraph("Stress test of a production network", "kind")
+        + tag("h1", escape(run.title))
+        + (paragraph(run.description.strip(), "description") if run.description.strip() else "")
+        + bullets(meta, "meta")
+    )
