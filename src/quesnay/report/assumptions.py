@@ -16,7 +16,7 @@ _LARGE = 400
 EQUATIONS = (
     (
         "cap(t) = z(t) · k · x(0)",
-        "Capacity is base output times spare capacity k, less what the shock takes: z falls from 1 to 1 − loss.",
+        "Capacity is base output times spare capacity k, less what the shock takes: z falls from 1 to 1 − loss.",
     ),
     ("inp(t) = min s(t−1)", "What the scarcest stock of inputs allows: every input is needed in a fixed proportion."),
     (

@@ -46,7 +46,7 @@ def table(caption: str, heads: Row, rows: Iterable[Row], numeric: Iterable[int] 
         tag("tr", "".join(cell(k, t, "td") if k else cell(0, t, "th", scope="row") for k, t in enumerate(row)))
         for row in rows
     )
-    inner = tag("caption", text_of(caption)) if caption else ""
+    inner = tag("caption", tag("span", text_of(caption))) if caption else ""
     inner += tag("thead", tag("tr", head)) if heads else ""
     whole = tag("table", inner + tag("tbody", body), **({"class_": kind} if kind else {}))
     return tag("div", whole, class_="scroll", tabindex="0", role="group", aria_label=caption or "Table")

@@ -1,5 +1,6 @@
 """The report as one HTML page that opens without a network: text, tables, and all figures with the program that draws them."""
 
+import re
 from html import escape
 from pathlib import Path
 
@@ -101,6 +102,11 @@ def _header(run: Run) -> str:
     return (
         paragraph("Stress test of a production network", "kind")
         + tag("h1", escape(run.title))
-        + (paragraph(run.description.strip(), "description") if run.description.strip() else "")
+        + "".join(paragraph(text, "description") for text in _paragraphs(run.description))
         + bullets(meta, "meta")
     )
+
+
+def _paragraphs(text: str) -> list[str]:
+    """Return the paragraphs of a text, which blank lines part; single line breaks are those of its file."""
+    return [" ".join(part.split()) for part in re.split(r"\n\s*\n", text) if part.strip()]

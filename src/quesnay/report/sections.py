@@ -28,9 +28,14 @@ def over_time(run: Run, drawn: "Drawn") -> str:
         "zero is lost, above zero is made up."
     )
     if found.anything and len(found.regions) > 1:
-        region = found.regions[0]
-        day, share = story.worst_day(found, run, region)
-        text += f" {region} is hit most, down {percent(share)} on day {number(day)}."
+        worst = {region: story.worst_day(found, run, region) for region in found.regions}
+        most, hardest = found.regions[0], max(worst, key=lambda region: worst[region][1])
+        day, share = worst[most]
+        text += f" {most} loses most in all, and is down {percent(share)} on its worst day, day {number(day)}"
+        if hardest != most:
+            day, share = worst[hardest]
+            text += f"; for its size {hardest} is hit hardest, down {percent(share)} on day {number(day)}"
+        text += "."
     text += note_on_window(run) + note_on_days(run)
     panels, keys = figures.output_by_region(run)
     return paragraph(text) + legend(keys) + drawn.place(panels) + _regions(run)
