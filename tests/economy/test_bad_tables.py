@@ -59,7 +59,21 @@ BAD = {
     "missing label": ({"output": OUTPUT.drop(("North", "Mills"))}, q.LabelError, f"output: {MILLS} is missing"),
     "empty label": ({"Z": Z.rename(index={"Mills": ""})}, q.LabelError, "rows of Z.*label is empty"),
     "three levels": ({"Z": Z.set_axis(THREE)}, q.LabelError, "3 levels; give two"),
-    "negative output": ({"output": cell(OUTPUT, -80.0)}, q.TableError, f"output of {MILLS} is negative .-80 MUSD"),
+    "negative output": (
+        {"output": cell(OUTPUT, -80.0)},
+        q.TableError,
+        f"output of 1 account is negative: {MILLS} .-80 MUSD.; check.* drop such accounts .* or merge them",
+    ),
+    "several negative outputs": (
+        {"output": OUTPUT * [1, -1, -2]},
+        q.TableError,
+        f"output of 2 accounts is negative: {MILLS} .-80 MUSD., sector 'Shops' of region 'North' .-80 MUSD.;",
+    ),
+    "output of two columns": (
+        {"output": pd.DataFrame({"a": OUTPUT, "b": OUTPUT})},
+        q.InputError,
+        "output is a DataFrame of 2 columns; give one column",
+    ),
     "no output": ({"Z": Z * 0, "final_demand": DEMAND * 0, "output": OUTPUT * 0}, q.TableError, "no output"),
     "unproductive": (
         {"Z": cell(Z, 76.0, ("North", "Mills")), "final_demand": cell(DEMAND, -21.0)},
@@ -131,6 +145,13 @@ def test_a_sector_without_output_that_buys_inputs() -> None:
     assert [(note.action, note.amount) for note in economy.notes if note.action == "zero output"] == [
         ("zero output", 0.01)
     ]
+
+
+def test_many_negative_outputs_are_counted_and_the_first_few_named() -> None:
+    labels = [f"s{k}" for k in range(9)]
+    output = pd.Series([1.0, *[-1.0] * 8], labels)
+    with pytest.raises(q.TableError, match=r"output of 8 accounts is negative: sector 's1' .*'s5' .* and 3 more;"):
+        q.Economy.from_frames(Z=pd.DataFrame(0.0, labels, labels), final_demand=output, output=output, currency="MUSD")
 
 
 def test_labels_without_a_region_in_a_table_of_several() -> None:

@@ -174,8 +174,17 @@ def test_sensitivities_equal_central_differences(smooth: Run, name, unit):
         h = 1e-5
         up, down = (lost(smooth, **{name: (effect.account, side * h)}) for side in (1, -1))
         assert effect.value == pytest.approx((up - down) / (2 * h) * unit, rel=1e-6, abs=1e-7 * scale)
-    assert smooth.findings.sensitivities.everywhere[name] == pytest.approx(sum(e.value for e in mine), rel=1e-12)
+    (everywhere,) = (e for e in smooth.findings.sensitivities.everywhere if e.parameter == name)
+    assert everywhere.value == pytest.approx(sum(e.value for e in mine), rel=1e-12)
     assert any(effect.value for effect in mine)
+
+
+def test_steps_are_simulated(smooth: Run):
+    from quesnay.report.sensitivities import STEP
+
+    for effect in smooth.findings.sensitivities.effects[:10]:
+        after = lost(smooth, **{effect.parameter: (effect.account, STEP[effect.parameter])})
+        same(effect.taken, after - lost(smooth))
 
 
 def test_sensitivities_are_sorted_by_size(smooth: Run):

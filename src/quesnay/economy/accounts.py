@@ -115,11 +115,11 @@ class Economy:
         Raises
         ------
         LabelError
-            A label is unknown, missing or given twice.
+            A label is unknown, missing or given twice, or the name of an account is reserved.
         TableError
             A cell is not a finite number, the table is not square, a satellite has no unit, or what `Economy` refuses.
         InputError
-            Not exactly one of final_demand and Y, an account given twice, or data without labels.
+            Not exactly one of final_demand and Y, an account given twice, data without labels, or a year that is not whole.
         """
         ledger, notes = frames.ledger_from_frames(
             Z=Z,
@@ -137,13 +137,13 @@ class Economy:
             ledger, closed = reshape.close(ledger, close, currency)
             notes += closed
         files = tuple((source or {}).items())
-        economy = Economy(ledger, currency, None if year is None else int(year), name or "table", files, notes)
+        economy = Economy(ledger, currency, frames.whole_year(year), name or "table", files, notes)
         return replace(economy, notes=notes + checks.findings(ledger, currency))
 
     @property
     def index(self) -> pd.MultiIndex:
-        """The (region, sector) labels (n,) of the accounts."""
-        return self.ledger.index
+        """The (region, sector) labels (n,) of the accounts; a copy."""
+        return self.ledger.index.copy()
 
     @property
     def n(self) -> int:
@@ -259,16 +259,7 @@ class Economy:
         LabelError
             The name is unknown.
         """
-        ledger, index = self.ledger, self.ledger.index
-        if name in ("A", "B", "Z"):
-            return pd.DataFrame(np.array(getattr(self, name)), index, index)
-        if name == "Y":
-            return pd.DataFrame(ledger.Y.copy(), index, ledger.categories)
-        if name == "primary":
-            return pd.DataFrame(ledger.primary.copy(), pd.Index(ledger.inputs, name="input"), index)
-        if name == "satellites":
-            return pd.DataFrame(ledger.satellites.T.copy(), index, pd.Index(ledger.names, name="satellite"))
-        return pd.Series(self._account(name)[0].copy(), index, name=name)
+        return frames.labelled(self.ledger, name, self.currency)
 
     def balance(self) -> checks.Balance:
         """Return how far both identities are from holding: `x - Z 1 - Y 1` and `x - 1'Z - 1'primary`, labelled (n,)."""
@@ -290,18 +281,19 @@ class Economy:
         LabelError
             A label is unknown, missing or given twice, or could be a region as well as a sector; the nearest is named.
         InputError
-            A value is NaN or infinite, or the data carry no labels.
+            A value or `fill` is NaN or infinite, or the data carry no labels.
         """
-        return jnp.asarray(labels.align(self.index, labelled, fill))
+        return jnp.asarray(labels.align(self.ledger.index, labelled, fill))
 
     def label(self, result: Any) -> xr.Dataset:
         """Return a result's variables with region, sector, day and units.
 
         The result declares them: `variables()` maps each name to (dims, values, unit), or (dims, values, unit, long name).
         The dim "account" becomes (region, sector) where the table has every sector in every region, and stays one dim with
-        a two-level index otherwise; "account_to" likewise becomes (region_to, sector_to). "{currency}" in a unit is
-        replaced. A variable whose only dim has its own name is a coordinate. The result's `attributes()`, where it has
-        them, join the attributes of the dataset.
+        a two-level index otherwise, which netCDF cannot hold: write that with `.reset_index("account").to_netcdf(path)`.
+        "account_to" likewise becomes (region_to, sector_to). "{currency}" in a unit is replaced.
+        A variable whose only dim has its own name is a coordinate. The result's `attributes()`, where it has them, join
+        the attributes of the dataset.
 
         Raises
         ------
@@ -309,7 +301,7 @@ class Economy:
             The result declares nothing, or its accounts are not those of this table.
         """
         about = {"table": self.name, "currency": self.currency, "year": self.year}
-        return labels.label(self.index, result, self.currency, about)
+        return labels.label(self.ledger.index, result, self.currency, about)
 
     def select(self, regions: Sequence[str] | None = None, sectors: Sequence[str] | None = None) -> "Economy":
         """Return the block of these regions and sectors, in the order of this table, with both identities kept.
@@ -337,26 +329,30 @@ class Economy:
         Raises
         ------
         LabelError
-            A label is unknown, not mapped, or mapped twice.
+            A label is unknown, not mapped, mapped twice, or mapped to an empty one.
         TableError
             A row of the concordance is negative or does not add up to 1.
+        InputError
+            `sectors` or `regions` is none of these kinds.
         """
         return self._changed(reshape.aggregate(self.ledger, sectors, regions, self.currency))
 
     def nonnegative(self) -> "Economy":
-        """Return the table with Z >= 0 and total final demand >= 0, as the supply model needs; output is unchanged.
+        """Return the table with Z >= 0, no purchases without output, and d >= 0, as the supply model needs; x is unchanged.
 
         The convention, exact in both identities:
 
         1. A negative flow `Z_ij` becomes 0; it is added to the column ("all", "Moved negative flows") of Y in row i, and
            to the primary input of that name in column j.
-        2. A sector whose total final demand is then negative sells more to sectors than it produces; the excess came from
+        2. What sectors with zero output buy (column j of Z) becomes 0: each row keeps its sales in the column
+           ("all", "Purchases of sectors without output") of Y, and the column's sum becomes the primary input of that name.
+        3. A sector whose total final demand is then negative sells more to sectors than it produces; the excess came from
            stocks or imports. Row i of Z is scaled so that `d_i = 0` (by `x_i / (Z 1)_i` in a balanced table), the removed
            purchases become the primary input "Supplied from stocks or imports" of their buyers, and a column of that name
            in Y takes `-d_i`.
 
         Output and with it all intensities stay. Notes give amounts and numbers of cells and sectors. A table without
-        negatives keeps its values.
+        any of these keeps its values.
 
         Raises
         ------
@@ -374,7 +370,7 @@ class Economy:
         Parameters
         ----------
         name:
-            such as "Statistical discrepancy"; an account of that name is added to.
+            such as "Statistical discrepancy"; an account of that name is added to, except a satellite (`LabelError`).
         """
         return self._changed(reshape.close(self.ledger, name, self.currency))
 

@@ -10,7 +10,7 @@ import scipy.sparse.linalg
 from quesnay._errors import TableError
 
 from .ledger import Ledger, Note, over_output
-from .match import refuse_missing, say
+from .match import SHOWN, refuse_missing, say
 
 TOLERATED = 0.005
 """Largest tolerated sum of absolute residuals, as a share of total output, of the rows and of the columns."""
@@ -65,8 +65,8 @@ def balance(ledger: Ledger, currency: str) -> Balance:
     row, column = ledger.row_residual, ledger.column_residual
     total = ledger.output.sum()
     return Balance(
-        rows=pd.Series(row, ledger.index, name="row residual"),
-        columns=pd.Series(column, ledger.index, name="column residual"),
+        rows=pd.Series(row, ledger.index.copy(), name="row residual"),
+        columns=pd.Series(column, ledger.index.copy(), name="column residual"),
         row_share=float(np.abs(row).sum() / total),
         column_share=float(np.abs(column).sum() / total),
         worst_row=account(ledger.index, np.abs(row)),
@@ -120,10 +120,13 @@ def _check_numbers(ledger: Ledger) -> None:
 def _check_output(ledger: Ledger, currency: str) -> None:
     x = ledger.output
     if (x < 0).any():
-        worst = int(x.argmin())
+        below = np.flatnonzero(x < 0)
+        first = ", ".join(f"{say(ledger.index[k])} ({x[k]:.6g} {currency})" for k in below[:SHOWN])
+        many = f"{len(below)} accounts" if len(below) > 1 else "1 account"
+        more = f" and {len(below) - SHOWN} more" if len(below) > SHOWN else ""
         raise TableError(
-            f"The output of {say(ledger.index[worst])} is negative ({x[worst]:.6g} {currency}); "
-            f"output is a total of sales, so check the sign or the column that was read."
+            f"The output of {many} is negative: {first}{more}; check the sign and the column that was read, or drop such "
+            f"accounts from every frame, or merge them into another one by adding up their rows and columns."
         )
     if not x.sum() > 0:
         raise TableError("The table has no output: every sector's output is zero; check which file or column was read.")
@@ -202,7 +205,8 @@ def findings(ledger: Ledger, currency: str) -> tuple[Note, ...]:
     if bought.any():
         sentence = (
             f"{int((bought > 0).sum())} sector(s) with zero output buy inputs of {bought.sum():.6g} {currency}, most "
-            f"{say(ledger.index[int(bought.argmax())])}; their columns of A are zero, so that A x + d misses this amount."
+            f"{say(ledger.index[int(bought.argmax())])}; their columns of A are zero, so that A x + d misses this amount; "
+            f"nonnegative() moves it to final demand."
         )
         notes.append(Note("zero output", float(bought.sum()), currency, sentence))
     return tuple(notes)

@@ -18,11 +18,13 @@ import pandas as pd
 from quesnay._errors import InputError, LabelError, TableError
 
 from .accounts import Economy
-from .ledger import Note, multi_index
-from .match import listed
+from .ledger import IMPORTS, VALUE_ADDED, Note, multi_index
+from .match import listed, refuse_surrogates
 
 FLOWS, ACCOUNTS, DEMAND, PRIMARY, TABLE = "Z.csv", "accounts.csv", "Y.csv", "primary.csv", "table.toml"
 COLUMNS = ("final_demand", "imports", "value_added", "output")
+QUOTE = '"'
+SPECIAL = {",", QUOTE, "\r", "\n"}
 KEYS = {"name": str, "currency": str, "year": int, "notes": list, "made_from": dict}
 NOTE_KEYS = {"action": str, "amount": (int, float), "unit": str, "sentence": str}
 
@@ -215,7 +217,10 @@ def save(economy: Economy, folder: str | os.PathLike[str]) -> Path:
     ------
     InputError
         The folder has something in it, or is a file.
+    LabelError
+        The table's name cannot be written as UTF-8, or a satellite's name and unit cannot be told apart.
     """
+    refuse_surrogates((economy.name, economy.currency, *economy.source), "save")
     target = Path(folder)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise InputError(f"{target} exists and is not an empty folder; give another name, or move it away.")
@@ -236,8 +241,8 @@ def save(economy: Economy, folder: str | os.PathLike[str]) -> Path:
 def _write(economy: Economy, folder: Path) -> None:
     ledger = economy.ledger
     accounts = {
-        "imports": ledger.row("imports"),
-        "value_added": ledger.row("value_added"),
+        IMPORTS: ledger.row(IMPORTS),
+        VALUE_ADDED: ledger.row(VALUE_ADDED),
         "output": ledger.output,
     }
     for name, unit, values in zip(ledger.names, ledger.units, ledger.satellites, strict=True):
@@ -247,7 +252,7 @@ def _write(economy: Economy, folder: Path) -> None:
                 f"The satellite {name!r} with unit {unit!r} cannot be told apart in a column name; rename it."
             )
         accounts[column] = values
-    extra = {k: v for k, v in zip(ledger.inputs, ledger.primary, strict=True) if k not in accounts}
+    extra = {k: v for k, v in zip(ledger.inputs, ledger.primary, strict=True) if k not in (VALUE_ADDED, IMPORTS)}
     _write_wide(folder / FLOWS, ledger.index, ledger.index, ledger.Z, "sector")
     _write_wide(folder / DEMAND, ledger.index, ledger.categories, ledger.Y, "category")
     _write_long(folder / ACCOUNTS, ledger.index, accounts)
@@ -258,19 +263,23 @@ def _write(economy: Economy, folder: Path) -> None:
 
 def _write_wide(path: Path, index: pd.MultiIndex, columns: pd.MultiIndex, values: np.ndarray, below: str) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["region", "", *columns.get_level_values(0)])
-        writer.writerow([below, "", *columns.get_level_values(1)])
-        writer.writerow(["region", "sector", *[""] * len(columns)])
-        writer.writerows([*label, *row] for label, row in zip(index, values.tolist(), strict=True))
+        file.write(_line(["region", "", *columns.get_level_values(0)]))
+        file.write(_line([below, "", *columns.get_level_values(1)]))
+        file.write(_line(["region", "sector", *[""] * len(columns)]))
+        file.writelines(_line([*label, *row]) for label, row in zip(index, values.tolist(), strict=True))
 
 
 def _write_long(path: Path, index: pd.MultiIndex, columns: dict[str, np.ndarray]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["region", "sector", *columns])
+        file.write(_line(["region", "sector", *columns]))
         values = np.array(list(columns.values())).T.tolist()
-        writer.writerows([*label, *row] for label, row in zip(index, values, strict=True))
+        file.writelines(_line([*label, *row]) for label, row in zip(index, values, strict=True))
+
+
+def _line(cells: list[str | float]) -> str:
+    # Python's csv.writer leaves a bare carriage return unquoted, which its reader takes for the end of a line.
+    words = (cell if isinstance(cell, str) else repr(cell) for cell in cells)
+    return ",".join(f'"{w.replace(QUOTE, QUOTE * 2)}"' if SPECIAL & set(w) else w for w in words) + "\n"
 
 
 def _toml(economy: Economy) -> str:

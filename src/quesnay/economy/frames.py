@@ -1,6 +1,7 @@
-"""Build the accounts from labelled frames, in the order of the rows of Z."""
+"""Build the accounts from labelled frames, in the order of the rows of Z, and give labelled frames back."""
 
 from collections.abc import Mapping
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -8,10 +9,10 @@ import pandas as pd
 
 from quesnay._errors import InputError, LabelError, TableError
 
-from .ledger import ALL, IMPORTS, VALUE_ADDED, Ledger, Note, multi_index, unique
-from .match import account_index, numbers, positions, refuse_missing, series, vector
+from .checks import TOLERATED
+from .ledger import ALL, IMPORTS, OTHERS, VALUE_ADDED, Ledger, Note, multi_index, over_output, unique
+from .match import account, account_index, listed, numbers, positions, refuse_missing, refuse_surrogates, series, vector
 
-RESERVED = ("A", "B", "Z", "Y", "primary", "satellites", "output", "final_demand", VALUE_ADDED, IMPORTS)
 CATEGORY = "final demand"
 
 
@@ -46,9 +47,42 @@ def ledger_from_frames(
         negative = int((rows[0] < -len(index) * np.finfo(float).eps * x).sum())
         more = f"; it is negative in {negative} sector(s)" if negative else ""
         text = f"value_added was not given and is output less inputs, imports and the other primary inputs{more}."
+        if len(inputs) > 2 and abs(amount) <= TOLERATED * x.sum():
+            text = (
+                f"value_added was not given and is almost zero ({amount:.6g} {currency}), because the primary rows "
+                f"{listed(inputs[2:])} already add up to output; name one of them 'value_added'."
+            )
         notes.append(Note("derived", amount, currency, text))
     names, units, values = _satellites(satellites or {}, inputs, index, only)
     return Ledger(index, flows, categories, demand, x, inputs, rows, names, units, values), tuple(notes)
+
+
+def labelled(ledger: Ledger, name: str, currency: str) -> pd.DataFrame | pd.Series:
+    """Return an array of the ledger with its labels, all of them copies; `Economy.frame` documents it."""
+    index = ledger.index.copy()
+    if name in ("A", "B", "Z"):
+        values = ledger.Z.copy()
+        if name == "A":
+            values = over_output(ledger.Z, ledger.output)
+        elif name == "B":
+            values = over_output(ledger.Z.T, ledger.output).T
+        return pd.DataFrame(values, index, ledger.index.copy())
+    if name == "Y":
+        return pd.DataFrame(ledger.Y.copy(), index, ledger.categories.copy())
+    if name == "primary":
+        return pd.DataFrame(ledger.primary.copy(), pd.Index(ledger.inputs, name="input"), index)
+    if name == "satellites":
+        return pd.DataFrame(ledger.satellites.T.copy(), index, pd.Index(ledger.names, name="satellite"))
+    return pd.Series(account(ledger, name, currency)[0].copy(), index, name=name)
+
+
+def whole_year(year: Any) -> int | None:
+    """Return the year as an int, or None; raises `InputError` where it is not a whole number."""
+    if year is None:
+        return None
+    if not isinstance(year, bool) and (isinstance(year, Integral) or (isinstance(year, float) and year.is_integer())):
+        return int(year)
+    raise InputError(f"year is {year!r}; give a whole number, such as 2020.")
 
 
 def _frame(data: Any, what: str) -> pd.DataFrame:
@@ -100,6 +134,12 @@ def _primary(
         names = [str(name) for name in frame.index]
         if len(set(names)) < len(names):
             raise LabelError("primary: a row name is given more than once; add the rows up or rename them.")
+        refuse_surrogates(names, "primary")
+        for name in names:
+            if name in OTHERS or not name:
+                raise LabelError(
+                    f"primary: {name!r} is empty or the name of another account or column; rename the row."
+                )
         columns = account_index(frame.columns, "columns of primary", only)
         values = numbers(frame, "primary")[:, positions(columns, index, "columns of primary")]
         rows = dict(zip(names, values, strict=True))
@@ -125,10 +165,11 @@ def _satellites(
     for k, (name, given) in enumerate(satellites.items()):
         if not isinstance(name, str) or not name:
             raise LabelError(f"Satellite {name!r} has no name in text; name it, as in satellites={{'ghg': (...)}}.")
-        if name in RESERVED or name in inputs:
+        if name in (*OTHERS, VALUE_ADDED, IMPORTS) or name in inputs:
             raise LabelError(f"Satellite {name!r} has the name of another account; rename it.")
         if not (isinstance(given, tuple) and len(given) == 2 and isinstance(given[1], str) and given[1].strip()):
             raise TableError(f"Satellite {name!r} has no unit; give a pair (series, unit), as in (series, 'kt CO2e').")
+        refuse_surrogates((name, given[1]), "satellites")
         series(given[0], f"satellite {name!r}")
         values[k] = vector(given[0], index, f"satellite {name!r}", only)
         units.append(given[1])

@@ -1,11 +1,14 @@
 """The two crossings between labels and arrays: `align` brings labelled data in, `label` takes results out."""
 
+import math
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
 import xarray as xr
+from xarray.indexes import PandasMultiIndex
 
 from quesnay._errors import InputError, LabelError
 
@@ -45,6 +48,10 @@ def align(index: pd.MultiIndex, labelled: Any, fill: float | None) -> np.ndarray
         level, labels = _level(data.index, index), data.index.map(str)
         refuse_duplicates(labels, "align")
         order = pd.Index(unique(index, level))
+    if fill is not None and not (isinstance(fill, Real) and math.isfinite(fill)):
+        raise InputError(
+            f"align: fill is {fill!r}; give a finite number, or leave it out to have every label required."
+        )
     values = numbers(data, "align")
     bad = ~np.isfinite(values)
     if bad.any():
@@ -183,10 +190,14 @@ def _coordinates(
     for dim in sorted(accounts):
         names = [f"region{_suffix(dim)}", f"sector{_suffix(dim)}"]
         if levels is None:
-            coords = coords.merge(xr.Coordinates.from_pandas_multiindex(index.set_names(names), dim)).coords
+            # As text of numpy: xarray plots no coordinate of Python objects.
+            kinds = {name: np.array(index.get_level_values(k), dtype=str).dtype for k, name in enumerate(names)}
+            levels_of = PandasMultiIndex(index.set_names(names), dim, level_coords_dtype=kinds)
+            made = xr.Coordinates(levels_of.create_variables(), dict.fromkeys([dim, *names], levels_of))
+            coords = coords.merge(made).coords
         else:
             for name, labels in zip(names, levels, strict=True):
-                coords[name] = (name, np.array(labels, dtype=object))
+                coords[name] = (name, np.array(labels, dtype=str))
     days = {v.sizes["day"] for v in out.values() if "day" in v.dims}
     if len(days) > 1:
         raise InputError(

@@ -11,6 +11,8 @@ OUTSIDE = "outside"
 """Region label of the consumers outside a selected block."""
 VALUE_ADDED = "value_added"
 IMPORTS = "imports"
+OTHERS = ("A", "B", "Z", "Y", "primary", "satellites", "output", "final_demand", "region", "sector")
+"""What no primary input may be called: other parts of a table, and the label columns of its files."""
 
 
 @dataclass(frozen=True)

@@ -74,6 +74,15 @@ def refuse_duplicates(index: pd.Index, what: str) -> None:
         raise LabelError(f"{what}: {listed(twice)} is given more than once; add the entries up or rename them.")
 
 
+def refuse_surrogates(labels: Iterable[str], what: str) -> None:
+    """Raise `LabelError` where a label is text that UTF-8 cannot hold: neither files nor pandas' strings take it."""
+    for label in labels:
+        try:
+            label.encode()
+        except UnicodeEncodeError:
+            raise LabelError(f"{what}: {label!r} has a lone surrogate, which UTF-8 cannot hold; rename it.") from None
+
+
 def account_index(
     index: pd.Index, what: str, region: str | None, names: tuple[str, str] = ("region", "sector")
 ) -> pd.MultiIndex:
@@ -90,6 +99,7 @@ def account_index(
                 f"{what}: the labels are {names[1]}s without a region, in a table of several regions; "
                 f"give an index of ({names[0]}, {names[1]})."
             )
+        refuse_surrogates([region], what)
         index = pd.MultiIndex.from_arrays([[region] * len(index), index])
     elif index.nlevels != 2:
         raise LabelError(f"{what}: the index has {index.nlevels} levels; give two, ({names[0]}, {names[1]}).")
@@ -97,7 +107,9 @@ def account_index(
         index = index.swaplevel()
     if any(pd.isna(index.get_level_values(k)).any() or (index.get_level_values(k) == "").any() for k in (0, 1)):
         raise LabelError(f"{what}: a {names[0]} or {names[1]} label is empty; name every row and column.")
-    labels = multi_index([(str(a), str(b)) for a, b in index], names)
+    pairs = [(str(a), str(b)) for a, b in index]
+    refuse_surrogates((label for pair in pairs for label in pair), what)
+    labels = multi_index(pairs, names)
     refuse_duplicates(labels, what)
     return labels
 
@@ -170,9 +182,11 @@ def series(data: Any, what: str) -> pd.Series:
     Raises
     ------
     InputError
-        The data carry no labels.
+        The data carry no labels, or are a DataFrame of several columns.
     """
-    if isinstance(data, pd.DataFrame) and data.shape[1] == 1:
+    if isinstance(data, pd.DataFrame):
+        if data.shape[1] != 1:
+            raise InputError(f"{what} is a DataFrame of {data.shape[1]} columns; give one column of it.")
         return data.iloc[:, 0]
     if isinstance(data, pd.Series):
         return data

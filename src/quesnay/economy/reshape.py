@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 import scipy.sparse
 
-from quesnay._errors import LabelError, TableError
+from quesnay._errors import InputError, LabelError, TableError
 
-from .ledger import ALL, IMPORTS, OUTSIDE, Ledger, Note, multi_index, unique, with_demand, with_input
-from .match import listed, numbers, refuse_duplicates, say, unknown
+from .ledger import ALL, IMPORTS, OTHERS, OUTSIDE, Ledger, Note, multi_index, unique, with_demand, with_input
+from .match import listed, numbers, refuse_duplicates, refuse_surrogates, say, unknown
 
 EXPORTS = "Exports"
 MOVED = "Moved negative flows"
+IDLE = "Purchases of sectors without output"
 SUPPLIED = "Supplied from stocks or imports"
 ROUNDING = 4 * np.finfo(float).eps
 Changed = tuple[Ledger, tuple[Note, ...]]
@@ -23,6 +24,11 @@ Mapped = Mapping[str, str] | pd.Series | pd.DataFrame
 
 def close(ledger: Ledger, name: str, currency: str) -> Changed:
     """Book the row residual into final demand and the column residual into a primary input, both under `name`."""
+    if not (isinstance(name, str) and name) or name in OTHERS or name in ledger.names:
+        raise LabelError(
+            f"close: {name!r} is empty, reserved or a satellite; give a name such as 'Statistical discrepancy'."
+        )
+    refuse_surrogates([name], "close")
     row, column = ledger.row_residual, ledger.column_residual
     amount = float(np.abs(row).sum() + np.abs(column).sum())
     if amount <= ROUNDING * len(row) * ledger.output.sum():
@@ -137,13 +143,21 @@ def _concordance(mapped: Mapped | None, old: tuple[str, ...], what: str) -> tupl
         return old, np.eye(len(old))
     if isinstance(mapped, pd.DataFrame):
         table = mapped.copy()
+        if any(pd.isna(label) or str(label) == "" for label in table.columns):
+            raise LabelError(f"aggregate, new {what}: the label of a column is empty; name every column.")
         table.index, table.columns = table.index.map(str), table.columns.map(str)
+    elif not isinstance(mapped, Mapping | pd.Series):
+        raise InputError(
+            f"aggregate: {what} is a {type(mapped).__name__}; "
+            f"give a dict or Series from old to new labels, or a concordance DataFrame."
+        )
     else:
         given = pd.Series(mapped) if isinstance(mapped, pd.Series) else pd.Series(dict(mapped), dtype=object)
-        lost = next((label for label, new in given.items() if pd.isna(new)), None)
+        lost = next((label for label, new in given.items() if pd.isna(new) or str(new) == ""), None)
         if lost is not None:
-            raise LabelError(f"aggregate: {say(lost)} is mapped to nothing; give it a new label.")
+            raise LabelError(f"aggregate, {what}: {say(lost)} is mapped to nothing; give it a new label.")
         new = list(dict.fromkeys(str(label) for label in given))
+        refuse_surrogates(new, f"aggregate, new {what}")
         hits = np.array([[str(label) == n for n in new] for label in given], dtype=float)
         table = pd.DataFrame(hits, index=given.index.map(str), columns=new)
     refuse_duplicates(table.index, f"aggregate, {what}")
@@ -184,10 +198,11 @@ def _consumers(
 
 
 def nonnegative(ledger: Ledger, currency: str) -> Changed:
-    """Move negative flows and negative total final demand out of the way, keeping output and both identities."""
+    """Clear negative flows, purchases without output and negative final demand, keeping output and both identities."""
     first, moved = _without_negative_flows(ledger, currency)
-    second, supplied = _without_negative_demand(first, currency)
-    return second, moved + supplied
+    second, cleared = _without_idle_purchases(first, currency)
+    third, supplied = _without_negative_demand(second, currency)
+    return third, moved + cleared + supplied
 
 
 def _without_negative_flows(ledger: Ledger, currency: str) -> Changed:
@@ -200,6 +215,21 @@ def _without_negative_flows(ledger: Ledger, currency: str) -> Changed:
     sentence = f"{cells} negative flow(s) were moved to final demand (row) and primary inputs (column) as {MOVED!r}."
     changed = replace(ledger, Z=np.maximum(ledger.Z, 0.0), categories=categories, Y=Y, inputs=inputs, primary=primary)
     return changed, (Note("nonnegative", float(below.sum()), currency, sentence),)
+
+
+def _without_idle_purchases(ledger: Ledger, currency: str) -> Changed:
+    bought = np.where(ledger.output == 0, ledger.Z, 0.0)
+    spent = bought.sum(axis=0)
+    if not spent.any():
+        return ledger, ()
+    categories, Y = with_demand(ledger.categories, ledger.Y, (ALL, IDLE), bought.sum(axis=1))
+    inputs, primary = with_input(ledger.inputs, ledger.primary, IDLE, spent)
+    sentence = (
+        f"the purchases of {int((spent > 0).sum())} sector(s) with zero output, most {say(ledger.index[int(spent.argmax())])}, "
+        f"were moved to final demand (rows) and primary inputs (columns) as {IDLE!r}."
+    )
+    changed = replace(ledger, Z=ledger.Z - bought, categories=categories, Y=Y, inputs=inputs, primary=primary)
+    return changed, (Note("nonnegative", float(spent.sum()), currency, sentence),)
 
 
 def _without_negative_demand(ledger: Ledger, currency: str) -> Changed:

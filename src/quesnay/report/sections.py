@@ -248,9 +248,16 @@ def levers(run: Run, drawn: "Drawn") -> str:
         return tag("p", text, class_="quiet")
     currency = run.economy.currency
     lost = words.money(-run.findings.totals["value added"].change, currency)
+    simulated = found.effects[0].taken is not None
     text = (
         f"By how much the value added lost over the period, {lost}, changes when one parameter of one sector changes by one "
-        "step. To the left the loss becomes smaller, to the right larger. The ten largest effects:"
+        "step. To the left the loss becomes smaller, to the right larger. Shown are the ten largest derivatives, which measure "
+        "the first small part of a step;"
+    )
+    text += (
+        " the bars say what the model gives when the whole step is taken, the diamonds what the derivative promises."
+        if simulated
+        else " the bars are the derivatives times the step. In a run of this size the steps were not simulated."
     )
     names = {
         "inventory": "One more day of inventory everywhere",
@@ -258,17 +265,21 @@ def levers(run: Run, drawn: "Drawn") -> str:
         "adjustment": "One more day of adjustment time everywhere",
         "loss": "One more percentage point of capacity lost in every sector that was hit",
     }
-    rows = [(names[k], f"{words.signed(v)} {currency}") for k, v in found.everywhere.items()]
+    heads = ("Step", "Step taken", "Derivative times step") if simulated else ("Step", "Derivative times step")
+    rows = [
+        (names[e.parameter], *(words.signed(v) for v in (e.taken, e.value) if v is not None)) for e in found.everywhere
+    ]
     small = (
-        "These are derivatives at this scenario, times the step. They are exact where the path changes smoothly; at a kink, "
-        "where two causes tie (capacity that is exactly enough, say), they are those of one side. Larger steps can do more or "
-        "less: one more day of a stock that lasts anyway does nothing."
+        "Derivatives are those of this scenario. They are exact where the path changes smoothly; at a kink, where two causes tie "
+        "(capacity that is exactly enough, say), they are those of one side. Where bar and diamond differ, the step crosses "
+        "kinks: half a day more of a stock may end a stoppage, and the other half of the day adds nothing."
     )
+    caption = f"The same step in all sectors at once: change in value added lost, {currency}"
     return (
         paragraph(text)
         + drawn.place(panels)
         + bullets(say(run, 3))
-        + table("The same step in all sectors at once: change in value added lost", ("Step", "Effect"), rows, (1,))
+        + table(caption, heads, rows, range(1, len(heads)))
         + paragraph(small, "note")
     )
 

@@ -1,7 +1,7 @@
 """Which lever helps: exact derivatives of the value added lost, with respect to every account's parameters."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from math import isqrt
 
 import equinox as eqx
@@ -15,8 +15,10 @@ from .run import Run
 
 STEP = {"inventory": 1.0, "capacity": 0.01, "adjustment": 1.0, "loss": 0.01}
 """The step that an effect is given for: days, share of base output, days, share of capacity lost."""
-ROUNDING = 1e-14
+ROUNDING = 1e-13
 """Effects below this share of the value added of the whole period are rounding and count as none."""
+MOST, AFFORDABLE = 10, 5e7
+"""How many steps are simulated, and up to how many links times days of a run."""
 PER = {
     "inventory": "extra day of inventory",
     "capacity": "percentage point of spare capacity",
@@ -27,20 +29,28 @@ PER = {
 
 @dataclass(frozen=True)
 class Effect:
-    """What a small step in one parameter of one account does to the value added lost.
+    """What a step in one parameter of one account does to the value added lost.
 
     Attributes
     ----------
     parameter, account:
-        "inventory", "capacity", "adjustment" or "loss", and the position of the account.
+        "inventory", "capacity", "adjustment" or "loss", and the position of the account; None: all accounts at once.
     value, unit:
-        Currency per step, and the unit in words; positive: more is lost.
+        The derivative times the step, in currency, and the unit in words; positive: more is lost.
+    taken:
+        The change in the value added lost where the step is really taken, in currency; None where that was not simulated.
     """
 
     parameter: str
-    account: int
+    account: int | None
     value: float
     unit: str
+    taken: float | None = None
+
+    @property
+    def best(self) -> float:
+        """What the step does: as simulated where it was, else by the derivative."""
+        return self.value if self.taken is None else self.taken
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,37 +60,73 @@ class Sensitivities:
     Attributes
     ----------
     effects:
-        One per parameter and account, sorted by size; accounts that lost no capacity have none for "loss".
+        One per parameter and account, the largest derivative first; accounts that lost no capacity have none for "loss". The
+        steps of the ten largest are simulated, unless the run is very large.
     everywhere:
-        Effect of the same step in all accounts at once, by parameter.
+        One per parameter: the same step in all accounts at once ("loss": in those that lost capacity).
     """
 
     effects: Sequence[Effect]
-    everywhere: Mapping[str, float]
+    everywhere: Sequence[Effect]
 
 
 def sensitivities(run: Run) -> Sensitivities:
     """Return the effect of a small step in every parameter of every account on the value added lost over the period."""
-    model, n = run.model, run.economy.n
-    theta = {name: jnp.broadcast_to(getattr(model, name), (n,)) for name in ("inventory", "capacity", "adjustment")}
-    losses = tuple(jnp.broadcast_to(part.loss, (n,)) for part in losses_of(run.shock))
-    gradient, by_loss = _gradient((theta, losses), model, run.shock, run.days)
-    values = {name: np.asarray(value) for name, value in gradient.items()}
-    kept = dict.fromkeys(values, np.ones(n, bool))
-    if losses:
+    n, theta = run.economy.n, _parameters(run)
+    gradient, by_loss = _gradient(theta, run.model, run.shock, run.days)
+    slopes = {name: np.asarray(value) for name, value in gradient.items()}
+    moved = dict.fromkeys(slopes, np.ones(n, bool))
+    if theta[1]:
         # One derivative per account: shocks that overlap are all moved together.
-        pairs = [(np.asarray(loss) > 0, np.asarray(slope)) for loss, slope in zip(losses, by_loss, strict=True)]
-        values["loss"] = np.sum([np.where(hit, slope, 0) for hit, slope in pairs], axis=0)
-        kept["loss"] = np.any([hit for hit, _ in pairs], axis=0)
+        pairs = [(np.asarray(loss) > 0, np.asarray(slope)) for loss, slope in zip(theta[1], by_loss, strict=True)]
+        slopes["loss"] = np.sum([np.where(hit, slope, 0) for hit, slope in pairs], axis=0)
+        moved["loss"] = np.any([hit for hit, _ in pairs], axis=0)
     # What is rounding beside the value added of the whole period is no effect.
-    small = ROUNDING * run.days * abs(float(np.sum(np.asarray(model.network.value_added))))
-    effects = []
-    for name, value in values.items():
-        steps = np.where(np.abs(STEP[name] * value) > small, STEP[name] * value, 0)
+    small = ROUNDING * run.days * abs(float(np.sum(np.asarray(run.model.network.value_added))))
+    effects, everywhere = [], []
+    for name, slope in slopes.items():
+        steps = np.where(np.abs(STEP[name] * slope) > small, STEP[name] * slope, 0)
         unit = f"{run.economy.currency} of value added per {PER[name]}"
-        effects += [Effect(name, int(k), float(steps[k]), unit) for k in np.flatnonzero(kept[name])]
-    everywhere = {name: sum(e.value for e in effects if e.parameter == name) for name in values}
-    return Sensitivities(sorted(effects, key=lambda effect: -abs(effect.value)), everywhere)
+        effects += [Effect(name, int(k), float(steps[k]), unit) for k in np.flatnonzero(moved[name])]
+        everywhere.append(Effect(name, None, float(steps[moved[name]].sum()), unit))
+    effects.sort(key=lambda effect: -abs(effect.value))
+    if n * n * run.days <= AFFORDABLE:
+        take = _Take(run, small)
+        effects = [take(effect) if k < MOST and effect.value else effect for k, effect in enumerate(effects)]
+        everywhere = [take(effect) for effect in everywhere]
+    return Sensitivities(effects, everywhere)
+
+
+def _parameters(run: Run) -> tuple[dict[str, Array], tuple[Array, ...]]:
+    """Return the parameters of the model and the losses of the shock, each broadcast to all accounts."""
+    n = run.economy.n
+    theta = {name: jnp.broadcast_to(getattr(run.model, name), (n,)) for name in ("inventory", "capacity", "adjustment")}
+    return theta, tuple(jnp.broadcast_to(part.loss, (n,)) for part in losses_of(run.shock))
+
+
+class _Take:
+    """Simulate steps, one at a time."""
+
+    def __init__(self, run: Run, small: float):
+        self._run, self._small = run, small
+        self._theta = _parameters(run)
+        self._before = self._lost(self._theta)
+
+    def _lost(self, theta) -> float:
+        return float(_objective(theta, self._run.model, self._run.shock, self._run.days))
+
+    def __call__(self, effect: Effect) -> Effect:
+        parameters, losses = self._theta
+        every = effect.account is None
+        here = jnp.ones(self._run.economy.n, bool) if every else jnp.arange(self._run.economy.n) == effect.account
+        if effect.parameter == "loss":
+            step = STEP["loss"]
+            losses = tuple(jnp.where(here & (loss > 0), jnp.minimum(1, loss + step), loss) for loss in losses)
+        else:
+            value = parameters[effect.parameter]
+            parameters = {**parameters, effect.parameter: jnp.where(here, value + STEP[effect.parameter], value)}
+        change = self._lost((parameters, losses)) - self._before
+        return replace(effect, taken=change if abs(change) > self._small else 0.0)
 
 
 def value_added_lost(theta, model: SupplyModel, shock: AbstractShock | None, steps: int) -> Float[Array, ""]:
@@ -113,6 +159,7 @@ def value_added_lost(theta, model: SupplyModel, shock: AbstractShock | None, ste
     return steps * base - jnp.sum(added)
 
 
+_objective = eqx.filter_jit(value_added_lost)
 _gradient = eqx.filter_jit(eqx.filter_grad(value_added_lost))
 
 

@@ -35,7 +35,8 @@ def summary(run: Run) -> dict[str, Any]:
         longest (ten episodes: customer, supplier, first, last, days), lowest_stock (days of output, day, supplier,
         customer; None without inputs).
     sensitivities:
-        The ten largest effects on the value added lost: parameter, region, sector, effect, unit.
+        The ten largest effects on the value added lost: parameter, region, sector, effect (derivative times the step), taken
+        (change where the step is simulated, or None), unit.
     inputs:
         File name -> SHA-256.
     """
@@ -105,8 +106,9 @@ def _sectors(run: Run) -> list[dict[str, Any]]:
 def _effect(run: Run, effect: Effect) -> dict[str, Any]:
     return {
         "parameter": effect.parameter,
-        **_named(run, effect.account),
+        **({} if effect.account is None else _named(run, effect.account)),
         "effect": effect.value,
+        "taken": effect.taken,
         "unit": effect.unit,
     }
 

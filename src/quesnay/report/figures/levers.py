@@ -1,6 +1,5 @@
 """Which levers change the loss most: the largest derivatives, in readable units."""
 
-import numpy as np
 import plotly.graph_objects as go
 
 from .. import words
@@ -34,8 +33,9 @@ def levers(run: Run) -> list[Panel]:
     if not top:
         return []
     only, currency = len(run.economy.regions) == 1, run.economy.currency
-    values = np.array([effect.value for effect in top])
-    low, high = min(0.0, values.min()), max(0.0, values.max())
+    values = [effect.best for effect in top]
+    slopes = [effect.value for effect in top]
+    low, high = min(0.0, *values, *slopes), max(0.0, *values, *slopes)
     span = high - low
     rows = list(range(len(top)))
     bars = go.Bar(
@@ -44,11 +44,19 @@ def levers(run: Run) -> list[Panel]:
         y=rows,
         width=0.56,
         marker={"color": [LOSS if v > 0 else GAIN for v in values]},
-        text=[words.signed(v) for v in values],
+        text=[words.signed(v) if v else "0" for v in values],
         textposition="outside",
         cliponaxis=False,
         textfont={"color": INK, "size": 12},
         hovertemplate="%{y}<br>%{x:,.4g} " + safe(currency) + "<extra></extra>",
+    )
+    simulated = top[0].taken is not None
+    marks = go.Scatter(
+        x=slopes,
+        y=rows,
+        mode="markers",
+        marker={"symbol": "diamond-open", "size": 9, "color": INK, "line": {"width": 1.5}},
+        hovertemplate="%{y}<br>derivative times the step: %{x:,.4g} " + safe(currency) + "<extra></extra>",
     )
     grey = f"<span style='color:{MUTED}'>"
     labels = [f"{safe(words.shorten(run.label(e.account), 44))}<br>{grey}{STEP_WORDS[e.parameter]}</span>" for e in top]
@@ -58,7 +66,7 @@ def levers(run: Run) -> list[Panel]:
         where = "" if only else f"{safe(words.shorten(region, 9))}: "
         short.append(f"{safe(words.shorten(sector, 24))}<br>{grey}{where}{BRIEF[effect.parameter]}</span>")
     chart = figure(
-        [bars],
+        [bars, marks] if simulated else [bars],
         xaxis={
             "title": {"text": f"Change in value added lost over the period, {safe(currency)} per step"},
             "range": [low - (0.16 * span if low < 0 else 0), high + (0.16 * span if high > 0 else 0)],
@@ -85,8 +93,11 @@ def levers(run: Run) -> list[Panel]:
         "layout.xaxis.nticks": 4,
         "layout.xaxis.range": [low - (0.3 * span if low < 0 else 0), high + (0.3 * span if high > 0 else 0)],
     }
-    legend = [Key(GAIN, "the step makes the loss smaller"), Key(LOSS, "the step makes it larger")]
-    legend = [pair for pair, present in zip(legend, (low < 0, high > 0), strict=True) if present]
+    keys = (Key(GAIN, "the step makes the loss smaller"), Key(LOSS, "larger"))
+    present = (min(values) < 0, max(values) > 0)
+    legend = [key for key, there in zip(keys, present, strict=True) if there]
+    if simulated:
+        legend.append(Key(INK, "◇ the derivative, times the step", "none"))
     return [Panel(chart, max(130, 70 + 40 * len(rows)), say(run, 1)[0], legend=legend, narrow=narrow, narrow_below=720)]
 
 
@@ -94,10 +105,14 @@ def say(run: Run, most: int) -> list[str]:
     """Return the largest effects as sentences."""
     out = []
     for effect in run.findings.sensitivities.effects[:most]:
-        amount = words.money(abs(effect.value), run.economy.currency)
+        if effect.account is None or not effect.value:
+            continue
+        amount = words.money(abs(effect.best), run.economy.currency)
         what = f"{words.sentence(PHRASES[effect.parameter])} in {run.label(effect.account)}"
-        if effect.value > 0:
+        if effect.best > 0:
             out.append(f"{what} adds {amount} of value added to the loss.")
-        elif effect.value < 0:
+        elif effect.best < 0:
             out.append(f"{what} saves {amount} of value added.")
+        else:
+            out.append(f"{what} changes nothing.")
     return out
