@@ -121,6 +121,18 @@ def test_the_stability_of_an_order_rule_by_hand():
     np.testing.assert_allclose(found.radius, max(np.abs(roots).max(), abs(1 - 1 / tau)), rtol=1e-12)
 
 
+def test_the_stability_of_uniform_and_of_nearly_uniform_rules_agree():
+    """The first is computed from the eigenvalues of A, the second from those of the whole step."""
+    rng = np.random.default_rng(0)
+    A = rng.uniform(0, 0.15, (9, 9)) * (rng.uniform(size=(9, 9)) < 0.7)
+    x = np.linalg.solve(np.eye(9) - A, rng.uniform(0.5, 1, 9))
+    network = q.Network.from_table(A * x, x - A @ x)
+    for tau in (0.7, 1.5, 10.0):
+        uniform = q.supply.stability(network, jnp.asarray(tau)).radius
+        nearly = q.supply.stability(network, jnp.asarray(tau * (1 + 1e-10 * np.arange(9)))).radius
+        assert uniform == pytest.approx(nearly, rel=1e-6)
+
+
 def test_the_radius_is_the_growth_of_a_disturbance():
     """A two-firm loop (eigenvalues of A: +-0.8) with fast orders: the simulated disturbance grows by the radius each day."""
     network = q.Network.from_table([[0, 0.8], [0.8, 0]], [0.2, 0.2])

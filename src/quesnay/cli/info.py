@@ -20,8 +20,9 @@ def describe(table: str, *, as_json: bool) -> None:
 
 
 def usable(economy: Economy) -> bool:
-    """Say whether the table has no negative flow and no negative final demand."""
-    return bool((np.asarray(economy.Z) >= 0).all() and (np.asarray(economy.final_demand) >= 0).all())
+    """Say whether the table has no negative flow, no negative final demand, and no buyer without output."""
+    Z, demand, output = (np.asarray(values) for values in (economy.Z, economy.final_demand, economy.output))
+    return bool((Z >= 0).all() and (demand >= 0).all() and not Z[:, output == 0].any())
 
 
 def facts(economy: Economy) -> dict[str, Any]:

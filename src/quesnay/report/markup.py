@@ -56,6 +56,8 @@ def legend(entries: Iterable["Key"]) -> str:
     """Return colours, or kinds of lines, with what they mean."""
 
     def swatch(key: "Key") -> str:
+        if key.line == "none":
+            return ""
         if key.line:
             return tag("i", "", class_="line", style=f"border-top-style:{key.line};border-top-color:{key.colour}")
         return tag("i", "", style=f"background:{key.colour}")

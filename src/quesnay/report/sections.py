@@ -270,9 +270,9 @@ def levers(run: Run, drawn: "Drawn") -> str:
         (names[e.parameter], *(words.signed(v) for v in (e.taken, e.value) if v is not None)) for e in found.everywhere
     ]
     small = (
-        "Derivatives are those of this scenario. They are exact where the path changes smoothly; at a kink, where two causes tie "
-        "(capacity that is exactly enough, say), they are those of one side. Where bar and diamond differ, the step crosses "
-        "kinks: half a day more of a stock may end a stoppage, and the other half of the day adds nothing."
+        "Derivatives are those of this scenario. They are exact where the path changes smoothly; at a kink, where two causes "
+        "tie (capacity that is exactly enough, say), they are those of one side. Where bar and diamond differ, the step "
+        "crosses kinks: half a day more of a stock may end a stoppage, and the other half of the day adds nothing."
     )
     caption = f"The same step in all sectors at once: change in value added lost, {currency}"
     return (

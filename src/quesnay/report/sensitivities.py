@@ -17,6 +17,8 @@ STEP = {"inventory": 1.0, "capacity": 0.01, "adjustment": 1.0, "loss": 0.01}
 """The step that an effect is given for: days, share of base output, days, share of capacity lost."""
 ROUNDING = 1e-13
 """Effects below this share of the value added of the whole period are rounding and count as none."""
+EVERYWHERE = -1
+"""In place of an account's position: all accounts at once."""
 MOST, AFFORDABLE = 10, 5e7
 """How many steps are simulated, and up to how many links times days of a run."""
 PER = {
@@ -34,7 +36,7 @@ class Effect:
     Attributes
     ----------
     parameter, account:
-        "inventory", "capacity", "adjustment" or "loss", and the position of the account; None: all accounts at once.
+        "inventory", "capacity", "adjustment" or "loss", and the position of the account, or `EVERYWHERE`.
     value, unit:
         The derivative times the step, in currency, and the unit in words; positive: more is lost.
     taken:
@@ -42,7 +44,7 @@ class Effect:
     """
 
     parameter: str
-    account: int | None
+    account: int
     value: float
     unit: str
     taken: float | None = None
@@ -88,7 +90,7 @@ def sensitivities(run: Run) -> Sensitivities:
         steps = np.where(np.abs(STEP[name] * slope) > small, STEP[name] * slope, 0)
         unit = f"{run.economy.currency} of value added per {PER[name]}"
         effects += [Effect(name, int(k), float(steps[k]), unit) for k in np.flatnonzero(moved[name])]
-        everywhere.append(Effect(name, None, float(steps[moved[name]].sum()), unit))
+        everywhere.append(Effect(name, EVERYWHERE, float(steps[moved[name]].sum()), unit))
     effects.sort(key=lambda effect: -abs(effect.value))
     if n * n * run.days <= AFFORDABLE:
         take = _Take(run, small)
@@ -117,7 +119,7 @@ class _Take:
 
     def __call__(self, effect: Effect) -> Effect:
         parameters, losses = self._theta
-        every = effect.account is None
+        every = effect.account == EVERYWHERE
         here = jnp.ones(self._run.economy.n, bool) if every else jnp.arange(self._run.economy.n) == effect.account
         if effect.parameter == "loss":
             step = STEP["loss"]

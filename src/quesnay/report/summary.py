@@ -106,7 +106,7 @@ def _sectors(run: Run) -> list[dict[str, Any]]:
 def _effect(run: Run, effect: Effect) -> dict[str, Any]:
     return {
         "parameter": effect.parameter,
-        **({} if effect.account is None else _named(run, effect.account)),
+        **_named(run, effect.account),
         "effect": effect.value,
         "taken": effect.taken,
         "unit": effect.unit,

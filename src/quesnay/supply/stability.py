@@ -13,6 +13,7 @@ from quesnay._errors import SolveError, StabilityWarning
 from quesnay.network import Network
 
 _DENSE = 400
+_DENSE_TECHNOLOGY = 3000
 _POWER = 50
 
 
@@ -67,7 +68,18 @@ def stability(network: Network, adjustment: Float[Array, " #n"]) -> Stability:
 
     own = np.abs(1 - theta[buys]).max(initial=0)
     rho = float(technology_bound(network))
-    return Stability(max(own, _radius(step, 2 * n)), rho, _sufficient(rho))
+    uniform = buys.any() and np.ptp(theta[buys]) == 0 and n <= _DENSE_TECHNOLOGY
+    radius = _uniform_radius(network, theta[buys][0]) if uniform else _radius(step, 2 * n)
+    return Stability(max(own, radius), rho, _sufficient(rho))
+
+
+def _uniform_radius(network: Network, theta: float) -> float:
+    """Return the largest root of `z^2 - ((1 - theta) + mu (1 + theta)) z + mu = 0` over the eigenvalues mu of A."""
+    A = np.asarray(jax.vmap(network.matvec, out_axes=1)(jnp.eye(network.firms, dtype=network.output.dtype)))
+    mu = np.linalg.eigvals(A).astype(complex)
+    half = ((1 - theta) + mu * (1 + theta)) / 2
+    root = np.sqrt(half**2 - mu)
+    return float(max(np.abs(half + root).max(), np.abs(half - root).max()))
 
 
 @eqx.filter_jit

@@ -1,5 +1,7 @@
 """Which levers change the loss most: the largest derivatives, in readable units."""
 
+from typing import Any
+
 import plotly.graph_objects as go
 
 from .. import words
@@ -7,6 +9,8 @@ from ..run import Run
 from .theme import GAIN, INK, LOSS, MUTED, Key, Panel, figure, safe
 
 MOST = 10
+ROOM = 0.16
+"""Share of one side's length that the other side has at least."""
 STEP_WORDS = {
     "inventory": "+1 day of inventory",
     "capacity": "+1 percentage point of spare capacity",
@@ -36,6 +40,8 @@ def levers(run: Run) -> list[Panel]:
     values = [effect.best for effect in top]
     slopes = [effect.value for effect in top]
     low, high = min(0.0, *values, *slopes), max(0.0, *values, *slopes)
+    # The amounts stand on the other side of zero, where neither bar nor diamond is.
+    low, high = min(low, -ROOM * high), max(high, -ROOM * low)
     span = high - low
     rows = list(range(len(top)))
     bars = go.Bar(
@@ -44,10 +50,6 @@ def levers(run: Run) -> list[Panel]:
         y=rows,
         width=0.56,
         marker={"color": [LOSS if v > 0 else GAIN for v in values]},
-        text=[words.signed(v) if v else "0" for v in values],
-        textposition="outside",
-        cliponaxis=False,
-        textfont={"color": INK, "size": 12},
         hovertemplate="%{y}<br>%{x:,.4g} " + safe(currency) + "<extra></extra>",
     )
     simulated = top[0].taken is not None
@@ -67,9 +69,10 @@ def levers(run: Run) -> list[Panel]:
         short.append(f"{safe(words.shorten(sector, 24))}<br>{grey}{where}{BRIEF[effect.parameter]}</span>")
     chart = figure(
         [bars, marks] if simulated else [bars],
+        annotations=_amounts(values, 12),
         xaxis={
             "title": {"text": f"Change in value added lost over the period, {safe(currency)} per step"},
-            "range": [low - (0.16 * span if low < 0 else 0), high + (0.16 * span if high > 0 else 0)],
+            "range": [low - 0.04 * span, high + 0.04 * span],
             "showgrid": False,
             "tickformat": "~s" if span < 1e-3 or span >= 1e7 else ",",
             "zeroline": True,
@@ -88,12 +91,12 @@ def levers(run: Run) -> list[Panel]:
     narrow = {
         "layout.yaxis.ticktext": short,
         "layout.yaxis.tickfont.size": 10,
-        "data.0.textfont.size": 10,
+        "layout.annotations": _amounts(values, 10),
         "layout.xaxis.title.text": f"Change in loss, {safe(currency)} per step",
         "layout.xaxis.nticks": 4,
-        "layout.xaxis.range": [low - (0.3 * span if low < 0 else 0), high + (0.3 * span if high > 0 else 0)],
+        "layout.xaxis.range": [min(low, -2 * ROOM * high) - 0.04 * span, max(high, -2 * ROOM * low) + 0.04 * span],
     }
-    keys = (Key(GAIN, "the step makes the loss smaller"), Key(LOSS, "larger"))
+    keys = (Key(GAIN, "the step makes the loss smaller"), Key(LOSS, "the step makes it larger"))
     present = (min(values) < 0, max(values) > 0)
     legend = [key for key, there in zip(keys, present, strict=True) if there]
     if simulated:
@@ -101,12 +104,27 @@ def levers(run: Run) -> list[Panel]:
     return [Panel(chart, max(130, 70 + 40 * len(rows)), say(run, 1)[0], legend=legend, narrow=narrow, narrow_below=720)]
 
 
+def _amounts(values: list[float], size: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "x": 0,
+            "y": k,
+            "text": words.signed(value),
+            "showarrow": False,
+            "xanchor": "right" if value > 0 else "left",
+            "xshift": -6 if value > 0 else 6,
+            "font": {"size": size, "color": INK},
+        }
+        for k, value in enumerate(values)
+    ]
+
+
 def say(run: Run, most: int) -> list[str]:
     """Return the largest effects as sentences."""
     out = []
     for effect in run.findings.sensitivities.effects[:most]:
-        if effect.account is None or not effect.value:
-            continue
+        if not effect.value:
+            break
         amount = words.money(abs(effect.best), run.economy.currency)
         what = f"{words.sentence(PHRASES[effect.parameter])} in {run.label(effect.account)}"
         if effect.best > 0:

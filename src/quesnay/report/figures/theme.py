@@ -26,7 +26,7 @@ MOST_DAYS = 400
 
 @dataclass(frozen=True)
 class Key:
-    """An entry of a legend: a colour and its meaning; `line` is the style of a line, such as "dashed"; areas have none."""
+    """An entry of a legend: a colour, its meaning, and the style of a line ("dashed"; "none" for a sign in the text)."""
 
     colour: str
     text: str
