@@ -33,6 +33,10 @@ BAD_SCENARIOS = {
         ('"Utilities", ', '"Utilties", '),
         ['shock #1.sectors: "Utilties"', 'did you mean "Utilities"?'],
     ),
+    "a shock after the end": (
+        ("start = 10 ", "start = 500 "),
+        ["shock #1.start: 500 is after the end of the run", "days 0 to 364"],
+    ),
     "no regions": (('["Georgia"]', "[]"), ["shock #1.regions = []"]),
     "unknown outcome": (('["jobs", "ghg"]', '["jobz"]'), ["report.outcomes", "jobz", "jobs"]),
     "unknown table": (('"us-2020"', '"us-2200"'), ["economy.table", "us-2200", '"us-2020"?']),

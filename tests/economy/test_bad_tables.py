@@ -261,3 +261,11 @@ def test_pymrio_systems_that_are_no_table_in_one_currency() -> None:
     system.Y = None
     with pytest.raises(q.TableError, match="no flows Z or no final demand Y"):
         q.from_pymrio(system)
+
+
+def test_a_folder_with_one_header_row_says_that_two_are_needed(tmp_path):
+    (tmp_path / "table.toml").write_text('name = "t"\ncurrency = "M"\nyear = 2020\n', encoding="utf-8")
+    (tmp_path / "Z.csv").write_text("region,sector,Farms,Mills\nHome,Farms,1,2\nHome,Mills,3,4\n", encoding="utf-8")
+    (tmp_path / "accounts.csv").write_text("region,sector,final_demand\nHome,Farms,5\nHome,Mills,6\n", encoding="utf-8")
+    with pytest.raises(q.TableError, match=r"Z\.csv has one header row and needs two"):
+        q.load(tmp_path)

@@ -95,6 +95,10 @@ class Builder:
         from ..supply import CapacityLoss
 
         key = f"shock #{number}"
+        steps = self.scenario.run.steps
+        if section.start >= steps:
+            what = f"{section.start:g} is after the end of the run"
+            raise self._error(f"{key}.start", f"{what}, which has the days 0 to {steps - 1} (run.steps = {steps})")
         if section.losses is None:
             where, series = f"{key}.loss", self._chosen(key, section, economy)
         else:

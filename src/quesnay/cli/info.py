@@ -2,6 +2,7 @@
 
 import json
 import sys
+import textwrap
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,15 @@ def describe(table: str, *, as_json: bool) -> None:
         return
     ready = "ready for the supply model" if usable(economy) else "the supply model needs `nonnegative = true`"
     sys.stdout.write(f"{economy!r}\n  {ready}\n")
+    for what, names in (("regions", economy.regions), ("sectors", economy.sectors)):
+        sys.stdout.write(_wrapped(f"  {what}: ", names))
+
+
+def _wrapped(head: str, names: tuple[str, ...]) -> str:
+    """Return the names in lines of 100 columns, no name broken."""
+    text = ", ".join(repr(name).replace(" ", "\xa0") for name in names)
+    lines = textwrap.fill(text, 100, initial_indent=head, subsequent_indent=" " * len(head), break_on_hyphens=False)
+    return lines.replace("\xa0", " ") + "\n"
 
 
 def usable(economy: Economy) -> bool:

@@ -80,6 +80,12 @@ def read_wide(files: Files, name: str, columns: tuple[str, str] = ("region", "se
     rows = files.rows(name)
     if len(rows) < 3 or len(rows[0][1]) < 3:
         raise TableError(f"{name} needs two header rows, two index columns and at least one cell; complete it.")
+    first, *cells = rows[1][1]
+    # Sector codes may be numbers too, but then the cell before them is empty or says what they are.
+    if first.strip().lower() not in ("", columns[1]) and all(_is_number(cell) for cell in cells[1:]):
+        raise TableError(
+            f"{name} has one header row and needs two, {columns[0]} and {columns[1]}, and two index columns, region and sector."
+        )
     above, below = rows[0][1][2:], rows[1][1][2:]
     body = rows[2:] if any(rows[2][1][2:]) else rows[3:]
     index = multi_index([(row[0], row[1]) for _, row in body])
@@ -87,6 +93,14 @@ def read_wide(files: Files, name: str, columns: tuple[str, str] = ("region", "se
         name, [(line, row[2:]) for line, row in body], [f"{a} | {b}" for a, b in zip(above, below, strict=True)]
     )
     return pd.DataFrame(values, index, multi_index(list(zip(above, below, strict=True)), columns))
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def read_long(files: Files, name: str) -> pd.DataFrame:

@@ -54,12 +54,22 @@ def _regions(run: Run) -> str:
         worst = f"{words.MINUS}{percent(share)} (day {number(day)})" if share > 1e-9 else "nothing lost"
         relative = f"{words.signed(100 * change / base[region], 2)} %" if base[region] > 0 else "no output"
         added = found.totals["value added"].by_region[region]
-        rows.append((region, number(base[region]), number(change), relative, number(added), worst))
+        rows.append((region, number(base[region]), number(change), relative, number(added), worst, _back(run, region)))
     rest = len(found.regions) - len(shown)
     caption = f"Output and value added by region over the period, {currency}"
-    heads = ("Region", "Base output", "Change", "Change, %", "Change of value added", "Worst day")
+    heads = ("Region", "Base output", "Change", "Change, %", "Change of value added", "Worst day", "Back at base")
     more = paragraph(f"{words.count(rest, 'more region')} in result.nc or economy.label(path).", "note") if rest else ""
-    return table(caption, heads, rows, range(1, 6)) + more
+    return table(caption, heads, rows, range(1, 7)) + more
+
+
+def _back(run: Run, region: str) -> str:
+    from .analysis import back_to_base
+
+    output, mask = run.findings.quantities["output"], run.regions == region
+    left, back = back_to_base(output.path[:, mask].sum(axis=1), float(output.base[mask].sum()))
+    if left is None:
+        return "never off it"
+    return "not yet" if back is None else f"day {number(back)}"
 
 
 def sectors(run: Run, drawn: "Drawn") -> str:

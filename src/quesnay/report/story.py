@@ -1,5 +1,7 @@
 """The report in sentences: the summary at the top, the key figures, and a caption for every section; all numbers computed."""
 
+import numpy as np
+
 from . import words
 from .analysis import Total
 from .findings import Findings
@@ -66,9 +68,12 @@ def _cause(run: Run) -> str:
         for episode in found.episodes:
             days[episode.supplier] = days.get(episode.supplier, 0) + episode.days
         name = run.place(max(days, key=lambda supplier: days[supplier]))
+        share, days_short = _short_of_inputs(run)
+        when = f" {percent(share)} of the lost output falls on the {words.count(days_short, 'day')} on which this happened."
         return (
-            f"{sentence(words.count(limited, 'sector'))} of {number(run.economy.n)} had to stop or slow down for want of an "
-            f"input; the input that was missing most often is {name}."
+            f"{sentence(words.count(limited, 'sector'))} of {number(run.economy.n)} (those of every region counted by "
+            f"themselves) had to stop or slow down for want of an input; the input that was missing most often is {name}."
+            + (when if 0 < share <= 1 else "")
         )
     if not found.stocks:
         return ""
@@ -78,6 +83,13 @@ def _cause(run: Run) -> str:
         f"No sector ran out of an input: stocks were enough. The scarcest was {run.place(lowest.supplier)}: at the end of day "
         f"{number(lowest.day)} the lowest stock of it would have lasted another {left} {'day' if left == '1' else 'days'}."
     )
+
+
+def _short_of_inputs(run: Run) -> tuple[float, int]:
+    """Return the share of the lost output that falls on days on which an input held somebody back, and how many they are."""
+    short = (np.asarray(run.path.bottleneck) >= 0).any(axis=1)
+    daily = run.findings.quantities["output"].change.sum(axis=1)
+    return float(daily[short].sum() / daily.sum()), int(short.sum())
 
 
 def _people(run: Run) -> str:
