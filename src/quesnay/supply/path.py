@@ -72,9 +72,10 @@ class SupplyPath(eqx.Module):
         InputError
             A difference has no base to subtract, and paths of different lengths cannot be compared.
         """
-        if other is None and self.base is None:
-            raise InputError("this path has no base state to subtract; give the path to compare with.")
-        other = _every_day(self.base) if other is None else other
+        if other is None:
+            if self.base is None:
+                raise InputError("this path has no base state to subtract; give the path to compare with.")
+            other = _every_day(self.base)
         if other.output.shape not in (self.output.shape, _one_day(self.output.shape)):
             raise InputError(
                 f"the paths have shapes {self.output.shape} and {other.output.shape}; give two of one shape."
