@@ -95,14 +95,6 @@ def read_wide(files: Files, name: str, columns: tuple[str, str] = ("region", "se
     return pd.DataFrame(values, index, multi_index(list(zip(above, below, strict=True)), columns))
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
 def read_long(files: Files, name: str) -> pd.DataFrame:
     """Return a table with one header row and the columns region and sector, one line per account."""
     rows = files.rows(name)
