@@ -140,14 +140,14 @@ def test_a_run_replaces_its_own_files_and_no_others(quesnay, scenario, tmp_path)
     out.mkdir()
     (out / "index.html").write_text("old")
     (out / "notes.txt").write_text("mine")
-    assert quesnay("run", scenario(("steps = 365", "steps = 5")), "--out", out).code == 0
+    assert quesnay("run", scenario(("steps = 365", "steps = 15")), "--out", out).code == 0
     assert (out / "index.html").read_text() != "old"
     assert (out / "notes.txt").read_text() == "mine"
     assert names(out) == sorted([*output.NAMES, "notes.txt"])
 
 
 def test_an_unstable_order_rule_is_said_on_stderr(quesnay, scenario, tmp_path):
-    path = scenario(("adjustment = 10.0", "adjustment = 0.4"), ("steps = 365", "steps = 5"))
+    path = scenario(("adjustment = 10.0", "adjustment = 0.4"), ("steps = 365", "steps = 15"))
     done = quesnay("run", path, "--out", tmp_path / "out", "--json")
     assert done.code == 0
     assert done.err.startswith("quesnay: warning: ")
@@ -183,7 +183,7 @@ def test_an_interrupted_run_is_130_and_leaves_nothing(quesnay, scenario, tmp_pat
         raise KeyboardInterrupt
 
     monkeypatch.setattr("quesnay.cli.output._flush", interrupted)
-    assert quesnay("run", scenario(("steps = 365", "steps = 5")), "--out", tmp_path / "out").code == 130
+    assert quesnay("run", scenario(("steps = 365", "steps = 15")), "--out", tmp_path / "out").code == 130
     assert not (tmp_path / "out").exists()
 
 
@@ -224,7 +224,7 @@ def test_the_progress_bar_is_on_a_terminal_only(tmp_path):
 
 
 def test_the_compilation_cache_is_filled_and_used(program, scenario, tmp_path):
-    path = scenario(("steps = 365", "steps = 5"))
+    path = scenario(("steps = 365", "steps = 15"))
     assert program("run", path, "--out", "out").code == 0
     cached = {file.name for file in (tmp_path / "cache" / "quesnay" / "jax").iterdir()}
     assert len(cached) > 5
@@ -237,7 +237,7 @@ def test_the_compilation_cache_is_filled_and_used(program, scenario, tmp_path):
 
 def test_a_cache_that_cannot_be_written_is_one_note(program, scenario, tmp_path):
     (tmp_path / "file").write_text("")
-    path = scenario(("steps = 365", "steps = 5"))
+    path = scenario(("steps = 365", "steps = 15"))
     done = program("run", path, "--out", "out", XDG_CACHE_HOME=str(tmp_path / "file"))
     assert done.code == 0
     assert done.err.startswith("quesnay: note: no compilation cache")
@@ -245,7 +245,7 @@ def test_a_cache_that_cannot_be_written_is_one_note(program, scenario, tmp_path)
 
 
 def test_an_explicit_cache_folder_is_respected(program, scenario, tmp_path):
-    path = scenario(("steps = 365", "steps = 5"))
+    path = scenario(("steps = 365", "steps = 15"))
     assert program("run", path, "--out", "out", JAX_COMPILATION_CACHE_DIR=str(tmp_path / "elsewhere")).code == 0
     assert list((tmp_path / "elsewhere").iterdir())
     assert not (tmp_path / "cache").exists()
