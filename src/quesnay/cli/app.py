@@ -116,6 +116,36 @@ def info(
 
 
 @app.command(epilog=EPILOG)
+def fetch(
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="The database; without, all are listed.", show_default=False)
+    ] = None,
+    to: Annotated[
+        Path | None, typer.Option("--to", metavar="DIR", help="Folder to make; NAME without it.", show_default=False)
+    ] = None,
+    year: Annotated[
+        list[int] | None,
+        typer.Option("--year", metavar="YEAR", help="One year; repeat it for several, leave it out for all."),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the folder, once the download is complete.")
+    ] = False,
+    listing: Annotated[bool, typer.Option("--list", help="List the databases and download nothing.")] = False,
+) -> None:
+    """Download a database of input-output tables, by pymrio.
+
+    The folder appears when all files are there; a download that fails leaves nothing behind. Eora26 asks for the account at
+    worldmrio.com, or takes it from EORA_EMAIL and EORA_PASSWORD; it is never stored.
+    """
+    from . import fetch as fetch_
+
+    if name is None or listing:
+        fetch_.show()
+    else:
+        fetch_.download(name, to, year, overwrite=overwrite)
+
+
+@app.command(epilog=EPILOG)
 def schema() -> None:
     """Print the JSON Schema of scenario files."""
     import json

@@ -73,6 +73,7 @@ class Economy:
         imports: pd.Series | Mapping[Any, float] | None = None,
         primary: pd.DataFrame | None = None,
         satellites: Mapping[str, tuple[Any, str]] | None = None,
+        direct: Mapping[str, pd.Series | Mapping[Any, float]] | None = None,
         currency: str,
         year: int | None = None,
         name: str | None = None,
@@ -103,6 +104,9 @@ class Economy:
             (k, n) further primary inputs, one row each, such as taxes; may hold the rows "value_added" and "imports".
         satellites:
             name -> (series (n,), unit), as in {"ghg": (series, "kt CO2e")}.
+        direct:
+            satellite -> what final consumers emit or use themselves, a series (m,) by (region, category) as the columns
+            of Y, in the satellite's unit; zero where missing.
         currency:
             unit of all flows, such as "MUSD".
         year, name, source:
@@ -130,6 +134,7 @@ class Economy:
             imports=imports,
             primary=primary,
             satellites=satellites,
+            direct=direct,
             currency=currency,
             region=region,
         )
@@ -218,7 +223,7 @@ class Economy:
     @cached_property
     def spectral_radius(self) -> float:
         """The spectral radius of A; below 1 in every economy."""
-        return checks.dominant(np.asarray(self.A))[0]
+        return checks.dominant(self.ledger.Z, self.ledger.output)[0]
 
     def total(self, name: str) -> Float[Array, " n"]:
         """Return a satellite, "output", "final_demand" or a primary input (n,), in `unit(name)`.
@@ -227,6 +232,14 @@ class Economy:
         is unique.
         """
         return jnp.asarray(self._account(name)[0])
+
+    def direct(self, name: str) -> Float[Array, " m"]:
+        """Return what final consumers emit or use themselves of a satellite (m,), by the columns of Y, in `unit(name)`.
+
+        Such as the exhaust of private cars; it belongs to no sector and is part of no intensity. Raises `LabelError` for
+        an unknown name. `frame("direct")` has all of them with labels.
+        """
+        return jnp.asarray(frames.direct(self.ledger, name))
 
     def intensity(self, name: str) -> Float[Array, " n"]:
         """Return an account per unit of output, `r_i = s_i / x_i` (n,), in `intensity_unit(name)`; 0 where output is 0.
@@ -252,7 +265,8 @@ class Economy:
         Parameters
         ----------
         name:
-            "A", "B", "Z" (n, n), "Y" (n, m), "primary" (k, n), "satellites" (n, s), or an account of `total` (n,).
+            "A", "B", "Z" (n, n), "Y" (n, m), "primary" (k, n), "satellites" (n, s), "direct" (m, s), or an account of
+            `total` (n,).
 
         Raises
         ------

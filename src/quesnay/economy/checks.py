@@ -9,7 +9,7 @@ import scipy.sparse.linalg
 
 from quesnay._errors import TableError
 
-from .ledger import Ledger, Note, over_output
+from .ledger import Ledger, Note, absolute_sums, over_output
 from .match import SHOWN, refuse_missing, say
 
 TOLERATED = 0.005
@@ -75,19 +75,23 @@ def balance(ledger: Ledger, currency: str) -> Balance:
     )
 
 
-def dominant(A: np.ndarray) -> tuple[float, np.ndarray]:
-    """Return the spectral radius of A (n, n) and the sizes (n,) of the entries of its right eigenvector.
+def dominant(Z: np.ndarray, output: np.ndarray) -> tuple[float, np.ndarray]:
+    """Return the spectral radius of `A = Z / x` (n, n) and the sizes (n,) of the entries of its right eigenvector.
 
-    Up to 500 accounts by a full eigendecomposition; above, by ARPACK from a fixed start vector, so that two calls agree.
+    Up to 500 accounts by a full eigendecomposition; above, by ARPACK from a fixed start vector, so that two calls agree,
+    with products `A v = Z (v / x)` that need no A.
     """
-    n = len(A)
+    n = len(Z)
     if n > DENSE:
+        per_output = over_output(np.ones(n), output)
+        operator: Any = scipy.sparse.linalg.LinearOperator
+        A = operator((n, n), matvec=lambda v: Z @ (v.ravel() * per_output), dtype=float)
         try:
             found: Any = scipy.sparse.linalg.eigs(A, k=1, which="LM", v0=np.ones(n))
             return float(abs(found[0][0])), np.abs(found[1][:, 0])
         except scipy.sparse.linalg.ArpackError:  # no convergence, or A annihilates the start vector
             pass
-    values, right = np.linalg.eig(A)
+    values, right = np.linalg.eig(over_output(Z, output))
     top = int(np.abs(values).argmax())
     return float(abs(values[top])), np.abs(right[:, top])
 
@@ -115,6 +119,8 @@ def _check_numbers(ledger: Ledger) -> None:
         refuse_missing(row, index, f"primary input {name!r}")
     for name, row in zip(ledger.names, ledger.satellites, strict=True):
         refuse_missing(row, index, f"satellite {name!r}")
+    for name, row in zip(ledger.names, ledger.direct, strict=True):
+        refuse_missing(row, list(ledger.categories), f"direct {name!r} of final consumers")
 
 
 def _check_output(ledger: Ledger, currency: str) -> None:
@@ -149,18 +155,16 @@ def _check_output(ledger: Ledger, currency: str) -> None:
 
 def idle_purchases(ledger: Ledger) -> np.ndarray:
     """Return the intermediate purchases (n,) of the accounts with zero output, 0 for all others."""
-    return np.abs(ledger.Z).sum(axis=0) * (ledger.output == 0)
+    return absolute_sums(ledger.Z)[1] * (ledger.output == 0)
 
 
 def _check_productive(ledger: Ledger) -> None:
-    A = over_output(ledger.Z, ledger.output)
-    size = np.abs(A)
+    sold, bought = (over_output(sums, ledger.output) for sums in absolute_sums(ledger.Z))
     # Either norm bounds the spectral radius from above and spares the eigenvalues: the column sums of |A|, and the
     # row sums weighted by output (accounts without output have a zero column, and no part in the radius).
-    sold = over_output(np.abs(ledger.Z).sum(axis=1), ledger.output)
-    if size.sum(axis=0).max() < 1 or sold.max() < 1:
+    if bought.max() < 1 or sold.max() < 1:
         return
-    radius, weights = dominant(A)
+    radius, weights = dominant(ledger.Z, ledger.output)
     if radius >= 1:
         worst = int(weights.argmax())
         raise TableError(

@@ -31,8 +31,10 @@ def rows(economy: "Economy") -> list[tuple[str, str]]:
         ("imported inputs", f"{amount(ledger.row(IMPORTS).sum())} {economy.currency}"),
         ("final demand", f"{amount(ledger.final_demand.sum())} {economy.currency}"),
     ]
-    shown = zip(ledger.names[:SHOWN], ledger.satellites[:SHOWN], ledger.units[:SHOWN], strict=True)
-    out += [(name, f"{amount(values.sum())} {unit}") for name, values, unit in shown]
+    sums = zip(ledger.names, ledger.units, ledger.satellites.sum(axis=1), ledger.direct.sum(axis=1), strict=True)
+    for name, unit, total, own in list(sums)[:SHOWN]:
+        more = f", and {amount(own)} of final consumers themselves" if own else ""
+        out.append((name, f"{amount(total)} {unit}{more}"))
     if len(ledger.names) > SHOWN:
         out.append(("more satellites", str(len(ledger.names) - SHOWN)))
     out.append(("spectral radius", f"{economy.spectral_radius:.4f}"))

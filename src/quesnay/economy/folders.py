@@ -1,4 +1,4 @@
-"""A table as a folder of CSV files: Z.csv, accounts.csv, table.toml, and where needed Y.csv and primary.csv."""
+"""A table as a folder of CSV files: Z.csv, accounts.csv, table.toml, and where needed Y.csv, primary.csv and direct.csv."""
 
 import csv
 import hashlib
@@ -19,9 +19,10 @@ from quesnay._errors import InputError, LabelError, TableError
 
 from .accounts import Economy
 from .ledger import IMPORTS, VALUE_ADDED, Note, multi_index
-from .match import listed, refuse_surrogates
+from .match import listed, refuse_surrogates, unknown
 
 FLOWS, ACCOUNTS, DEMAND, PRIMARY, TABLE = "Z.csv", "accounts.csv", "Y.csv", "primary.csv", "table.toml"
+DIRECT = "direct.csv"
 COLUMNS = ("final_demand", "imports", "value_added", "output")
 QUOTE = '"'
 SPECIAL = {",", QUOTE, "\r", "\n"}
@@ -95,18 +96,18 @@ def read_wide(files: Files, name: str, columns: tuple[str, str] = ("region", "se
     return pd.DataFrame(values, index, multi_index(list(zip(above, below, strict=True)), columns))
 
 
-def read_long(files: Files, name: str) -> pd.DataFrame:
-    """Return a table with one header row and the columns region and sector, one line per account."""
+def read_long(files: Files, name: str, columns: tuple[str, str] = ("region", "sector")) -> pd.DataFrame:
+    """Return a table with one header row and two columns of labels, region and sector, one line per account."""
     rows = files.rows(name)
     header = rows[0][1]
     if len(set(header)) < len(header):
         twice = [h for h in dict.fromkeys(header) if header.count(h) > 1]
         raise TableError(f"{name}: the column {listed(twice)} is given more than once; rename or remove one.")
-    if "region" not in header or "sector" not in header:
-        raise TableError(f"{name} needs the columns region and sector; it has {listed(header)}.")
-    region, sector = header.index("region"), header.index("sector")
-    rest = [k for k in range(len(header)) if k not in (region, sector)]
-    index = multi_index([(row[region], row[sector]) for _, row in rows[1:]])
+    if any(column not in header for column in columns):
+        raise TableError(f"{name} needs the columns {' and '.join(columns)}; it has {listed(header)}.")
+    region, below = (header.index(column) for column in columns)
+    rest = [k for k in range(len(header)) if k not in (region, below)]
+    index = multi_index([(row[region], row[below]) for _, row in rows[1:]], columns)
     values = _floats(name, [(line, [row[k] for k in rest]) for line, row in rows[1:]], [header[k] for k in rest])
     return pd.DataFrame(values, index, [header[k] for k in rest])
 
@@ -142,17 +143,19 @@ def load_folder(folder: Path, close: str | None) -> Economy:
     given: dict[str, Any] = {column: accounts[column] for column in COLUMNS if column in accounts}
     satellites = {}
     for column in accounts.columns.difference(COLUMNS, sort=False):
-        name, unit = _split(column)
+        name, unit = _split(column, ACCOUNTS)
         satellites[name] = (accounts[column], unit)
     Y = read_wide(files, DEMAND, ("region", "category")) if files.has(DEMAND) else None
     if (Y is None) == ("final_demand" not in given):
         raise TableError(f"Give final demand once, as {DEMAND} or as the column final_demand of {ACCOUNTS}.")
     primary = read_long(files, PRIMARY).T if files.has(PRIMARY) else None
+    direct = _direct(files, satellites) if files.has(DIRECT) else None
     economy = Economy.from_frames(
         Z=Z,
         Y=Y,
         primary=primary,
         satellites=satellites,
+        direct=direct,
         currency=about["currency"],
         year=about.get("year"),
         name=about.get("name", folder.name),
@@ -162,6 +165,21 @@ def load_folder(folder: Path, close: str | None) -> Economy:
     )
     stored = tuple(Note(n["action"], float(n["amount"]), n["unit"], n["sentence"]) for n in about.get("notes", ()))
     return with_notes(economy, stored)
+
+
+def _direct(files: Files, satellites: dict[str, tuple[pd.Series, str]]) -> dict[str, pd.Series]:
+    table = read_long(files, DIRECT, ("region", "category"))
+    direct = {}
+    for column in table.columns:
+        name, unit = _split(column, DIRECT)
+        if name not in satellites:
+            raise unknown([name], satellites, DIRECT)
+        if unit != satellites[name][1]:
+            raise TableError(
+                f"{DIRECT}: {name!r} is in {unit!r} and in {satellites[name][1]!r} in {ACCOUNTS}; give both in one unit."
+            )
+        direct[name] = table[column]
+    return direct
 
 
 def with_notes(economy: Economy, earlier: tuple[Note, ...]) -> Economy:
@@ -188,7 +206,7 @@ def _about(files: Files) -> dict[str, Any]:
     return about
 
 
-def _split(column: str) -> tuple[str, str]:
+def _split(column: str, file: str) -> tuple[str, str]:
     """Return name and unit of a column "name [unit]", the unit being in the last pair of brackets."""
     if column.endswith("]"):
         depth = 0
@@ -199,18 +217,18 @@ def _split(column: str) -> tuple[str, str]:
                 if name and column[k + 1 : -1].strip():
                     return name, column[k + 1 : -1]
                 break
+    known = f"is neither one of {listed(COLUMNS)} nor" if file == ACCOUNTS else "is not"
     raise TableError(
-        f"{ACCOUNTS}: the column {column!r} is neither one of {listed(COLUMNS)} nor a satellite with its unit; "
-        f"name a satellite as in 'ghg [kt CO2e]'."
+        f"{file}: the column {column!r} {known} a satellite with its unit; name a satellite as in 'ghg [kt CO2e]'."
     )
 
 
 def save(economy: Economy, folder: str | os.PathLike[str]) -> Path:
     """Write an economy as a folder of CSV files that `load` reads back to the bit, all at once or not at all.
 
-    Z.csv, Y.csv, accounts.csv, table.toml, and primary.csv where there are further primary inputs; the notes are kept and
-    the hashes of the original source are written under `made_from`. The files appear under a temporary name beside the
-    folder and are then renamed.
+    Z.csv, Y.csv, accounts.csv, table.toml, primary.csv where there are further primary inputs, and direct.csv where final
+    consumers emit something themselves; the notes are kept and the hashes of the original source are written under
+    `made_from`. The files appear under a temporary name beside the folder and are then renamed.
 
     Parameters
     ----------
@@ -253,7 +271,7 @@ def _write(economy: Economy, folder: Path) -> None:
     }
     for name, unit, values in zip(ledger.names, ledger.units, ledger.satellites, strict=True):
         column = f"{name} [{unit}]"
-        if _split(column) != (name, unit):
+        if _split(column, ACCOUNTS) != (name, unit):
             raise LabelError(
                 f"The satellite {name!r} with unit {unit!r} cannot be told apart in a column name; rename it."
             )
@@ -264,6 +282,10 @@ def _write(economy: Economy, folder: Path) -> None:
     _write_long(folder / ACCOUNTS, ledger.index, accounts)
     if extra:
         _write_long(folder / PRIMARY, ledger.index, extra)
+    own = zip(ledger.names, ledger.units, ledger.direct, strict=True)
+    emitted = {f"{name} [{unit}]": values for name, unit, values in own if values.any()}
+    if emitted:
+        _write_long(folder / DIRECT, ledger.categories, emitted, "category")
     (folder / TABLE).write_text(_toml(economy), encoding="utf-8", newline="\n")
 
 
@@ -275,9 +297,9 @@ def _write_wide(path: Path, index: pd.MultiIndex, columns: pd.MultiIndex, values
         file.writelines(_line([*label, *row]) for label, row in zip(index, values.tolist(), strict=True))
 
 
-def _write_long(path: Path, index: pd.MultiIndex, columns: dict[str, np.ndarray]) -> None:
+def _write_long(path: Path, index: pd.MultiIndex, columns: dict[str, np.ndarray], below: str = "sector") -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
-        file.write(_line(["region", "sector", *columns]))
+        file.write(_line(["region", below, *columns]))
         values = np.array(list(columns.values())).T.tolist()
         file.writelines(_line([*label, *row]) for label, row in zip(index, values, strict=True))
 

@@ -10,8 +10,19 @@ import pandas as pd
 from quesnay._errors import InputError, LabelError, TableError
 
 from .checks import TOLERATED
-from .ledger import ALL, IMPORTS, OTHERS, VALUE_ADDED, Ledger, Note, multi_index, over_output, unique
-from .match import account, account_index, listed, numbers, positions, refuse_missing, refuse_surrogates, series, vector
+from .ledger import ALL, IMPORTS, OTHERS, VALUE_ADDED, Ledger, Note, blocks, multi_index, over_output, unique
+from .match import (
+    account,
+    account_index,
+    listed,
+    numbers,
+    positions,
+    refuse_missing,
+    refuse_surrogates,
+    series,
+    unknown,
+    vector,
+)
 
 CATEGORY = "final demand"
 
@@ -26,6 +37,7 @@ def ledger_from_frames(
     imports: Any,
     primary: pd.DataFrame | None,
     satellites: Mapping[str, tuple[Any, str]] | None,
+    direct: Mapping[str, Any] | None,
     currency: str,
     region: str,
 ) -> tuple[Ledger, tuple[Note, ...]]:
@@ -54,7 +66,8 @@ def ledger_from_frames(
             )
         notes.append(Note("derived", amount, currency, text))
     names, units, values = _satellites(satellites or {}, inputs, index, only)
-    return Ledger(index, flows, categories, demand, x, inputs, rows, names, units, values), tuple(notes)
+    own = _direct(direct or {}, names, categories)
+    return Ledger(index, flows, categories, demand, x, inputs, rows, names, units, values, own), tuple(notes)
 
 
 def labelled(ledger: Ledger, name: str, currency: str) -> pd.DataFrame | pd.Series:
@@ -73,7 +86,19 @@ def labelled(ledger: Ledger, name: str, currency: str) -> pd.DataFrame | pd.Seri
         return pd.DataFrame(ledger.primary.copy(), pd.Index(ledger.inputs, name="input"), index)
     if name == "satellites":
         return pd.DataFrame(ledger.satellites.T.copy(), index, pd.Index(ledger.names, name="satellite"))
+    if name == "direct":
+        return pd.DataFrame(ledger.direct.T.copy(), ledger.categories.copy(), pd.Index(ledger.names, name="satellite"))
     return pd.Series(account(ledger, name, currency)[0].copy(), index, name=name)
+
+
+def direct(ledger: Ledger, name: str) -> np.ndarray:
+    """Return what final consumers emit or use themselves of a satellite (m,); `Economy.direct` documents it."""
+    found = [k for k, full in enumerate(ledger.names) if full == name or full.endswith(f": {name}")]
+    if name in ledger.names:
+        found = [ledger.names.index(name)]
+    if len(found) != 1:
+        raise unknown([name], ledger.names, "direct")
+    return ledger.direct[found[0]]
 
 
 def whole_year(year: Any) -> int | None:
@@ -102,7 +127,10 @@ def _flows(Z: Any, region: str) -> tuple[pd.MultiIndex, np.ndarray]:
         )
     index = account_index(frame.index, "rows of Z", region)
     columns = account_index(frame.columns, "columns of Z", region)
-    values = numbers(frame, "Z")[:, positions(columns, index, "columns of Z")]
+    order = positions(columns, index, "columns of Z")
+    values = np.empty(frame.shape)
+    for block in blocks(len(frame)):
+        values[block] = numbers(frame.iloc[block], "Z")[:, order]
     refuse_missing(values, index, "Z", index)
     return index, values
 
@@ -174,3 +202,20 @@ def _satellites(
         values[k] = vector(given[0], index, f"satellite {name!r}", only)
         units.append(given[1])
     return tuple(satellites), tuple(units), values
+
+
+def _direct(direct: Mapping[str, Any], names: tuple[str, ...], categories: pd.MultiIndex) -> np.ndarray:
+    """Return direct emissions (s, m) from series by (region, category); what a series leaves out is zero."""
+    values = np.zeros((len(names), len(categories)))
+    regions = unique(categories, 0)
+    for name, given in direct.items():
+        what = f"direct {name!r} of final consumers"
+        if name not in names:
+            raise unknown([name], names, "direct")
+        labelled = series(given, what)
+        labels = account_index(labelled.index, what, regions[0] if len(regions) == 1 else None, ("region", "category"))
+        cells = numbers(labelled, what)
+        refuse_missing(cells, list(labels), what)
+        found = positions(labels, categories, what, partial=True)
+        values[names.index(name), found >= 0] = cells[found[found >= 0]]
+    return values

@@ -1,6 +1,7 @@
 """The numbers of a table with their labels, and the notes on what was done to them."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ OUTSIDE = "outside"
 """Region label of the consumers outside a selected block."""
 VALUE_ADDED = "value_added"
 IMPORTS = "imports"
-OTHERS = ("A", "B", "Z", "Y", "primary", "satellites", "output", "final_demand", "region", "sector")
+OTHERS = ("A", "B", "Z", "Y", "primary", "satellites", "direct", "output", "final_demand", "region", "sector")
 """What no primary input may be called: other parts of a table, and the label columns of its files."""
 
 
@@ -56,6 +57,8 @@ class Ledger:
         their units.
     satellites:
         (s, n) their values.
+    direct:
+        (s, m) what final consumers emit or use themselves, by the columns of Y; in the satellites' units.
     """
 
     index: pd.MultiIndex
@@ -68,9 +71,10 @@ class Ledger:
     names: tuple[str, ...]
     units: tuple[str, ...]
     satellites: np.ndarray
+    direct: np.ndarray
 
     def __post_init__(self) -> None:
-        for field in ("Z", "Y", "output", "primary", "satellites"):
+        for field in ("Z", "Y", "output", "primary", "satellites", "direct"):
             array = np.ascontiguousarray(getattr(self, field), dtype=np.float64)
             array.flags.writeable = False
             object.__setattr__(self, field, array)
@@ -102,27 +106,45 @@ def over_output(values: np.ndarray, output: np.ndarray) -> np.ndarray:
     return np.divide(values, output, out=np.zeros(np.broadcast_shapes(values.shape, output.shape)), where=output > 0)
 
 
-def with_demand(
-    categories: pd.MultiIndex, Y: np.ndarray, label: tuple[str, str], column: np.ndarray
-) -> tuple[pd.MultiIndex, np.ndarray]:
-    """Add a column to final demand, into the column of that label where there is one."""
-    labels = list(categories)
+def blocks(n: int) -> Iterator[slice]:
+    """Yield n rows in at most sixteen blocks, so that work on one block takes a sixteenth of the memory of the whole."""
+    step = max(1, -(-n // 16))
+    for start in range(0, n, step):
+        yield slice(start, start + step)
+
+
+def absolute_sums(Z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the row sums and the column sums of `|Z|` (n,), without a copy of Z."""
+    rows, columns = np.empty(len(Z)), np.zeros(Z.shape[1])
+    for block in blocks(len(Z)):
+        size = np.abs(Z[block])
+        rows[block] = size.sum(axis=1)
+        columns += size.sum(axis=0)
+    return rows, columns
+
+
+def with_demand(ledger: Ledger, label: tuple[str, str], column: np.ndarray) -> Ledger:
+    """Add a column to final demand, into the column of that label where there is one; a new one emits nothing itself."""
+    labels = list(ledger.categories)
     if label in labels:
-        Y = Y.copy()
+        Y = ledger.Y.copy()
         Y[:, labels.index(label)] += column
-        return categories, Y
-    return multi_index([*labels, label], ("region", "category")), np.column_stack([Y, column])
+        return replace(ledger, Y=Y)
+    return replace(
+        ledger,
+        categories=multi_index([*labels, label], ("region", "category")),
+        Y=np.column_stack([ledger.Y, column]),
+        direct=np.column_stack([ledger.direct, np.zeros(len(ledger.direct))]),
+    )
 
 
-def with_input(
-    inputs: tuple[str, ...], primary: np.ndarray, name: str, row: np.ndarray
-) -> tuple[tuple[str, ...], np.ndarray]:
+def with_input(ledger: Ledger, name: str, row: np.ndarray) -> Ledger:
     """Add a row to the primary inputs, into the row of that name where there is one."""
-    if name in inputs:
-        primary = primary.copy()
-        primary[inputs.index(name)] += row
-        return inputs, primary
-    return (*inputs, name), np.vstack([primary, row])
+    if name in ledger.inputs:
+        primary = ledger.primary.copy()
+        primary[ledger.inputs.index(name)] += row
+        return replace(ledger, primary=primary)
+    return replace(ledger, inputs=(*ledger.inputs, name), primary=np.vstack([ledger.primary, row]))
 
 
 def multi_index(labels: list[tuple[str, str]], names: tuple[str, str] = ("region", "sector")) -> pd.MultiIndex:

@@ -33,15 +33,13 @@ def close(ledger: Ledger, name: str, currency: str) -> Changed:
     amount = float(np.abs(row).sum() + np.abs(column).sum())
     if amount <= ROUNDING * len(row) * ledger.output.sum():
         return ledger, ()
-    categories, Y = with_demand(ledger.categories, ledger.Y, (ALL, name), row)
-    inputs, primary = with_input(ledger.inputs, ledger.primary, name, column)
+    closed = with_input(with_demand(ledger, (ALL, name), row), name, column)
     total = ledger.output.sum()
     sentence = (
         f"booked as {name!r}: rows {np.abs(row).sum():.6g} {currency} ({100 * np.abs(row).sum() / total:.2g} % of output) "
         f"in final demand, columns {np.abs(column).sum():.6g} {currency} "
         f"({100 * np.abs(column).sum() / total:.2g} %) in primary inputs."
     )
-    closed = replace(ledger, categories=categories, Y=Y, inputs=inputs, primary=primary)
     return closed, (Note("close", amount, currency, sentence),)
 
 
@@ -65,31 +63,36 @@ def select(ledger: Ledger, regions: Any, sectors: Any, currency: str) -> Changed
     bought = ledger.Z[np.ix_(~keep, keep)].sum(axis=0)
     sold = ledger.Z[np.ix_(keep, ~keep)].sum(axis=1) + ledger.Y[keep][:, away].sum(axis=1)
     left = [label for label, gone in zip(ledger.categories, away, strict=True) if not gone]
-    categories, Y = with_demand(
-        multi_index(left, ("region", "category")), ledger.Y[keep][:, ~away], (OUTSIDE, EXPORTS), sold
-    )
-    inputs, primary = with_input(ledger.inputs, ledger.primary[:, keep], IMPORTS, bought)
     block = Ledger(
         index=index,
         Z=ledger.Z[np.ix_(keep, keep)],
-        categories=categories,
-        Y=Y,
+        categories=multi_index(left, ("region", "category")),
+        Y=ledger.Y[keep][:, ~away],
         output=ledger.output[keep],
-        inputs=inputs,
-        primary=primary,
+        inputs=ledger.inputs,
+        primary=ledger.primary[:, keep],
         names=ledger.names,
         units=ledger.units,
         satellites=ledger.satellites[:, keep],
+        direct=ledger.direct[:, ~away],
     )
+    block = with_input(with_demand(block, (OUTSIDE, EXPORTS), sold), IMPORTS, bought)
     size = f"{keep.sum()} of {len(keep)} accounts"
     purchases = f"{size}; their purchases from the rest, {bought.sum():.6g} {currency}, are booked into imports."
     sales = (
         f"{size}; their sales to the rest, {sold.sum():.6g} {currency}, are booked into final demand as {EXPORTS!r}."
     )
-    return block, (
+    notes = [
         Note("select", float(bought.sum()), currency, purchases),
         Note("select", float(sold.sum()), currency, sales),
-    )
+    ]
+    for name, unit, gone in zip(ledger.names, ledger.units, ledger.direct[:, away].sum(axis=1), strict=True):
+        if gone:
+            words = (
+                f"{size}; the {name!r} of final consumers outside themselves, {gone:.6g} {unit}, are left with them."
+            )
+            notes.append(Note("select", float(gone), unit, words))
+    return block, tuple(notes)
 
 
 def _wanted(wanted: Any, known: tuple[str, ...]) -> list[str]:
@@ -128,6 +131,7 @@ def aggregate(ledger: Ledger, sectors: Mapped | None, regions: Mapped | None, cu
         names=ledger.names,
         units=ledger.units,
         satellites=ledger.satellites @ G,
+        direct=ledger.direct @ H,
     )
     amount = float(grouped.output.sum())
     sentence = f"{len(ledger.index)} accounts were added up to {len(grouped.index)}; totals are unchanged."
@@ -210,10 +214,9 @@ def _without_negative_flows(ledger: Ledger, currency: str) -> Changed:
     cells = int((below > 0).sum())
     if not cells:
         return ledger, ()
-    categories, Y = with_demand(ledger.categories, ledger.Y, (ALL, MOVED), -below.sum(axis=1))
-    inputs, primary = with_input(ledger.inputs, ledger.primary, MOVED, -below.sum(axis=0))
+    changed = with_demand(replace(ledger, Z=np.maximum(ledger.Z, 0.0)), (ALL, MOVED), -below.sum(axis=1))
+    changed = with_input(changed, MOVED, -below.sum(axis=0))
     sentence = f"{cells} negative flow(s) were moved to final demand (row) and primary inputs (column) as {MOVED!r}."
-    changed = replace(ledger, Z=np.maximum(ledger.Z, 0.0), categories=categories, Y=Y, inputs=inputs, primary=primary)
     return changed, (Note("nonnegative", float(below.sum()), currency, sentence),)
 
 
@@ -222,13 +225,12 @@ def _without_idle_purchases(ledger: Ledger, currency: str) -> Changed:
     spent = bought.sum(axis=0)
     if not spent.any():
         return ledger, ()
-    categories, Y = with_demand(ledger.categories, ledger.Y, (ALL, IDLE), bought.sum(axis=1))
-    inputs, primary = with_input(ledger.inputs, ledger.primary, IDLE, spent)
+    changed = with_demand(replace(ledger, Z=ledger.Z - bought), (ALL, IDLE), bought.sum(axis=1))
+    changed = with_input(changed, IDLE, spent)
     sentence = (
         f"the purchases of {int((spent > 0).sum())} sector(s) with zero output, most {say(ledger.index[int(spent.argmax())])}, "
         f"were moved to final demand (rows) and primary inputs (columns) as {IDLE!r}."
     )
-    changed = replace(ledger, Z=ledger.Z - bought, categories=categories, Y=Y, inputs=inputs, primary=primary)
     return changed, (Note("nonnegative", float(spent.sum()), currency, sentence),)
 
 
@@ -249,11 +251,10 @@ def _without_negative_demand(ledger: Ledger, currency: str) -> Changed:
         )
     kept = np.where(short > 0, np.divide(np.maximum(left, 0.0), sold, out=np.zeros_like(sold), where=sold > 0), 1.0)
     Z = ledger.Z * kept[:, None]
-    categories, Y = with_demand(ledger.categories, ledger.Y, (ALL, SUPPLIED), short)
-    inputs, primary = with_input(ledger.inputs, ledger.primary, SUPPLIED, ledger.Z.sum(axis=0) - Z.sum(axis=0))
+    changed = with_demand(replace(ledger, Z=Z), (ALL, SUPPLIED), short)
+    changed = with_input(changed, SUPPLIED, ledger.Z.sum(axis=0) - Z.sum(axis=0))
     sentence = (
         f"{int((short > 0).sum())} sector(s) had negative final demand, most {say(ledger.index[int(short.argmax())])}; "
         f"that part of their sales to sectors was booked as {SUPPLIED!r} instead of current output."
     )
-    changed = replace(ledger, Z=Z, categories=categories, Y=Y, inputs=inputs, primary=primary)
     return changed, (Note("nonnegative", float(short.sum()), currency, sentence),)

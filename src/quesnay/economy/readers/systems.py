@@ -7,8 +7,6 @@ import pandas as pd
 
 from quesnay._errors import InputError, TableError
 from quesnay.economy.accounts import Economy
-from quesnay.economy.folders import with_notes
-from quesnay.economy.ledger import Note
 from quesnay.economy.match import listed
 
 
@@ -29,7 +27,7 @@ def from_pymrio(
 
     Z (or A and x), Y and x become the accounts; imports are zero, and value added is output less inputs,
     `v = x - 1'Z`. Every row of every extension becomes a satellite called "extension: row", of which the short name
-    "row" is enough where it is unique; pollution of final consumers (F_Y) belongs to no sector and is left out, with a note.
+    "row" is enough where it is unique. What final consumers emit themselves (F_Y) is `Economy.direct`.
 
     Parameters
     ----------
@@ -55,32 +53,30 @@ def from_pymrio(
 def from_system(
     system: Any, currency: str | None, year: int | None, close: str | None, source: Mapping[str, str]
 ) -> Economy:
+    """Return the economy of a pymrio system, with the hashes of the files that it was read from."""
     x = None if getattr(system, "x", None) is None else system.x.iloc[:, 0]
     Z = getattr(system, "Z", None)
     if Z is None and x is not None and getattr(system, "A", None) is not None:
         Z = system.A * x.reindex(system.A.columns)
     if Z is None or getattr(system, "Y", None) is None:
         raise TableError("The pymrio system has no flows Z or no final demand Y; load them, or call calc_all() first.")
-    satellites, notes = {}, []
+    satellites, direct = {}, {}
     for extension in (getattr(system, name) for name in system.get_extensions()):
         satellites |= _rows(extension, x)
-        if getattr(extension, "F_Y", None) is not None and bool((extension.F_Y != 0).any(axis=None)):
-            own = f"final consumers' own {extension.name} (F_Y, {len(extension.F_Y)} rows)"
-            text = f"{own} belong to no sector and are left out."
-            notes.append(Note("from_pymrio", float(len(extension.F_Y)), "rows", text))
+        direct |= _own(extension, system.Y.sum())
     meta = getattr(system, "meta", None)
-    economy = Economy.from_frames(
+    return Economy.from_frames(
         Z=Z,
         Y=system.Y,
         output=x,
         satellites=satellites,
+        direct=direct,
         currency=_currency(system, currency),
         year=year,
         name=getattr(meta, "name", None) or "pymrio system",
         source=source,
         close=close,
     )
-    return with_notes(economy, tuple(notes))
 
 
 def _currency(system: Any, currency: str | None) -> str:
@@ -104,10 +100,25 @@ def _rows(extension: Any, x: pd.Series | None) -> dict[str, tuple[pd.Series, str
     units = None if extension.unit is None else extension.unit.iloc[:, 0].reindex(F.index)
     rows = {}
     for k, label in enumerate(F.index):
-        row = ", ".join(str(part) for part in label) if isinstance(label, tuple) else str(label)
+        row = _words(label)
         if units is None or pd.isna(units.iloc[k]):
             raise TableError(
                 f"Row {row!r} of the extension {extension.name!r} has no unit; add it to the extension's unit."
             )
         rows[f"{extension.name}: {row}"] = (F.iloc[k], str(units.iloc[k]))
     return rows
+
+
+def _own(extension: Any, demand: pd.Series) -> dict[str, pd.Series]:
+    """Return the rows of F_Y, or of S_Y times the sums of final demand, that are not zero."""
+    F_Y = getattr(extension, "F_Y", None)
+    if F_Y is None and getattr(extension, "S_Y", None) is not None:
+        F_Y = extension.S_Y * demand.reindex(extension.S_Y.columns)
+    if F_Y is None:
+        return {}
+    # A row that holds a NaN is not zero, so that it is met by the check that names it.
+    return {f"{extension.name}: {_words(label)}": row for label, row in F_Y.iterrows() if (row != 0).any()}
+
+
+def _words(label: Any) -> str:
+    return ", ".join(str(part) for part in label) if isinstance(label, tuple) else str(label)
