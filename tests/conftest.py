@@ -1,18 +1,39 @@
 """Fixtures and Hypothesis profiles that every test may use."""
 
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import hypothesis
+import jax
 import pytest
 
 import quesnay
 
 ROOT = Path(__file__).resolve().parents[1]
+COMPILED = pytest.StashKey[Path]()
 
 hypothesis.settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
 hypothesis.settings.register_profile("explore", deadline=None, max_examples=1000)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let the workers of one run share what they compile."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+    folder = Path(tempfile.gettempdir()) / f"quesnay-tests-{run}"
+    config.stash[COMPILED] = folder
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove what was compiled, in the last process to end."""
+    if "PYTEST_XDIST_WORKER" not in os.environ and COMPILED in config.stash:
+        shutil.rmtree(config.stash[COMPILED], ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

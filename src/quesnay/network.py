@@ -48,6 +48,14 @@ class AbstractLinks(eqx.Module):
         """Sum a link array over each customer's links."""
 
     @abc.abstractmethod
+    def matvec(self, x: Float[Array, " n"]) -> Float[Array, " n"]:
+        """Return `A x`, by supplier."""
+
+    @abc.abstractmethod
+    def rmatvec(self, p: Float[Array, " n"]) -> Float[Array, " n"]:
+        """Return `A' p`, by customer."""
+
+    @abc.abstractmethod
     def least_by_customer(self, links: Array) -> tuple[Float[Array, " n"], Int[Array, " n"]]:
         """Return the least value among each customer's links (inf without any) and the supplier that holds it (-1 without)."""
 
@@ -72,6 +80,12 @@ class DenseLinks(AbstractLinks):
 
     def sum_by_customer(self, links):
         return jnp.sum(links, axis=0)
+
+    def matvec(self, x):
+        return self.coefficient @ x
+
+    def rmatvec(self, p):
+        return self.coefficient.T @ p
 
     def least_by_customer(self, links):
         present = jnp.where(self.coefficient > 0, links, jnp.inf)
@@ -102,6 +116,12 @@ class EdgeLinks(AbstractLinks):
 
     def sum_by_customer(self, links):
         return jax.ops.segment_sum(links, self.customer, self.accounts)
+
+    def matvec(self, x):
+        return self.sum_by_supplier(self.coefficient * self.of_customer(x))
+
+    def rmatvec(self, p):
+        return self.sum_by_customer(self.coefficient * self.of_supplier(p))
 
     def least_by_customer(self, links):
         least = jax.ops.segment_min(links, self.customer, self.accounts)
@@ -266,11 +286,11 @@ class Network(eqx.Module):
 
     def matvec(self, x: Float[Array, " n"]) -> Float[Array, " n"]:
         """Return `A x`: the inputs (by supplier) that the outputs x use."""
-        return self.links.sum_by_supplier(self.links.coefficient * self.links.of_customer(x))
+        return self.links.matvec(x)
 
     def rmatvec(self, p: Float[Array, " n"]) -> Float[Array, " n"]:
         """Return `A' p`: the cost of inputs per unit of output (by customer) at the prices p."""
-        return self.links.sum_by_customer(self.links.coefficient * self.links.of_supplier(p))
+        return self.links.rmatvec(p)
 
 
 def _together(**arrays: ArrayLike | None) -> list[Any]:

@@ -6,15 +6,21 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, PyTree
 from numpy.typing import ArrayLike
 
 from quesnay._checks import floating, require
 from quesnay._errors import InputError
-from quesnay._results import RESULTS, first_failure, raise_unless_successful
+from quesnay._results import RESULTS, first_failure, raise_unless_successful, result_if
 
-from .solvers import LU, AbstractLinearSolver
-from .system import AbstractLinearSystem
+from .enclosure import enclose
+from .iteration import iterate, relative_residual
+from .krylov import largest
+from .solvers import AbstractIteration, AbstractLinearSolver, AbstractSolver, Anderson, Automatic, from_lineax
+from .system import AbstractLinearSystem, AbstractSystem
+
+LOST = 1000
+"""A solve whose true residual exceeds the solver's own tolerance by this factor has not converged, whatever it says."""
 
 
 class Solution(eqx.Module):
@@ -23,124 +29,141 @@ class Solution(eqx.Module):
     Attributes
     ----------
     value:
-        x (n,), or (n, k) for k right-hand sides.
+        x (n,), or (n, k) for k right-hand sides; of a `System`, a pytree like its x0.
     residual:
-        `max |M x + d - x| / max |x|`, a number (or (k,)).
+        `max |f(x) - x| / max |x|`, a number (or (k,)); of a pytree, the largest over its arrays.
+    radius:
+        Bounds of `|x - x*|`, like value: the equilibrium lies in `value -+ radius`, rounding included. inf where there is no
+        proof, and for a `System`.
     error:
-        A bound of `max |x - x*| / max |x|` by an M-matrix enclosure, rounding included; inf where negative entries of M
-        prevent one.
+        `max radius / max |x|`, a number (or (k,)).
     iterations:
         Iterations of the solver, 0 for a direct solve.
     result:
         How the solve ended; `q.equilibrium.RESULTS[s.result]` is the sentence.
     """
 
-    value: Float[Array, " n *k"]
+    value: PyTree
     residual: Float[Array, "*k"]
+    radius: PyTree
     error: Float[Array, "*k"]
     iterations: Int[Array, "*k"]
     result: RESULTS
 
     def variables(self) -> Mapping[str, tuple[tuple[str, ...], Array, str, str]]:
         """Return name -> (dims, values, unit, long name) for `economy.label`."""
+        if not eqx.is_array(self.value):
+            raise InputError("the solution of a System has no accounts; label its arrays one by one.")
         dims = ("account", "case")[: self.value.ndim]
         return {
             "value": (dims, self.value, "{currency}", "equilibrium"),
+            "radius": (dims, self.radius, "{currency}", "bound of the error"),
             "residual": (dims[1:], self.residual, "1", "largest residual, relative to the largest value"),
             "error": (dims[1:], self.error, "1", "bound of the largest error, relative to the largest value"),
         }
 
 
 def solve(
-    system: AbstractLinearSystem,
-    theta: ArrayLike,
+    system: AbstractSystem,
+    theta: PyTree,
     *,
-    solver: AbstractLinearSolver | None = None,
+    solver: AbstractSolver | None = None,
     throw: bool = True,
 ) -> Solution:
-    """Return the equilibrium `x = M x + theta`, with exact derivatives in both modes by the implicit function theorem.
+    """Return the equilibrium `x = f(x, theta)`, with exact derivatives of any order by the implicit function theorem.
 
     Parameters
     ----------
     system:
-        `Leontief(A)`, `Price(A)` or `Ghosh(B)`.
+        `Leontief(A)`, `Price(A)`, `Ghosh(B)`, or any `System(f, x0)`.
     theta:
-        Right-hand side: final demand, primary cost per unit, or primary inputs; (n,), or (n, k) for k cases that share
-        factors.
+        For the linear systems the right-hand side: final demand, primary cost per unit, or primary inputs; (n,), or (n, k)
+        for k cases that share factors. For a `System`, what f takes: any pytree.
     solver:
-        `LU()` (default) or `BiCGStab()`.
+        `LU()`, `BiCGStab()` or `GMRES()` for linear systems, `Forward()`, `Anderson()` or `Newton()` for all. The default
+        is LU or BiCGStab by size (`Automatic`), and `Anderson()` for a `System`.
     throw:
         Raise where the solve did not succeed; with False the code is in `result`.
 
     Raises
     ------
     InputError
-        theta has a shape that does not fit the system, or entries that are not finite.
+        theta has a shape that does not fit the system, or entries that are not finite; f returns another form than x0;
+        a linear solver for a `System`.
     SolveError
         The solver failed, or the technology is not productive (spectral radius of a non-negative M at or above 1), or
         negative coefficients prevent the proof that it is.
     """
-    if not isinstance(system, AbstractLinearSystem):
-        raise InputError(f"system is a {type(system).__name__}; give Leontief(A), Price(A) or Ghosh(B).")
-    b = floating(theta, "the right-hand side")
-    dtype = jnp.result_type(b, *jax.tree.leaves(eqx.filter(system, eqx.is_inexact_array)))
-    system, b = jax.tree.map(lambda leaf: leaf.astype(dtype) if eqx.is_inexact_array(leaf) else leaf, (system, b))
-    if b.ndim not in (1, 2) or b.shape[0] != system.size:
-        raise InputError(f"the right-hand side has shape {b.shape}; the system has {system.size} accounts.")
-    require(np.isfinite, "the right-hand side has entries that are not finite.", b)
-    solver = LU() if solver is None else solver
-    if b.ndim == 1:
-        solution = _solve(system, b, solver)
+    if not isinstance(system, AbstractSystem):
+        raise InputError(f"system is a {type(system).__name__}; give Leontief(A), Price(A), Ghosh(B) or System(f, x0).")
+    if solver is not None and not isinstance(solver, AbstractSolver):
+        raise InputError(f"solver is a {type(solver).__name__}; give one of quesnay's, such as LU() or Anderson().")
+    if isinstance(system, AbstractLinearSystem):
+        solution = _linear(system, theta, Automatic() if solver is None else solver)
     else:
-        solution = eqx.filter_vmap(_solve, in_axes=(None, 1, None))(system, b, solver)
-        solution = eqx.tree_at(lambda s: s.value, solution, solution.value.T)
+        solution = _nonlinear(system, theta, Anderson() if solver is None else solver)
     return raise_unless_successful(solution, solution.result) if throw else solution
 
 
-@eqx.filter_jit
-def _solve(system: AbstractLinearSystem, b: Array, solver: AbstractLinearSolver) -> Solution:
-    value, iterations, result = solver.solve(system, b)
-    known = jax.tree.map(
-        lambda leaf: jax.lax.stop_gradient(leaf) if eqx.is_inexact_array(leaf) else leaf, (system, b, value)
+def _linear(system: AbstractLinearSystem, theta: ArrayLike, solver: AbstractSolver) -> Solution:
+    b = floating(theta, "the right-hand side")
+    dtype = jnp.result_type(b, system.dtype)
+    if b.dtype != dtype or system.dtype != dtype:
+        system, b = jax.tree.map(lambda leaf: leaf.astype(dtype) if eqx.is_inexact_array(leaf) else leaf, (system, b))
+    if b.ndim not in (1, 2) or b.shape[0] != system.size:
+        raise InputError(f"the right-hand side has shape {b.shape}; the system has {system.size} accounts.")
+    require(np.isfinite, "the right-hand side has entries that are not finite.", b)
+    smallest = float(jnp.finfo(dtype).tiny) / float(jnp.finfo(dtype).eps)
+    require(
+        lambda values: (values.size == 0) | (np.max(np.abs(values), initial=0) >= smallest) | ~values.any(),
+        f"the right-hand side is below {smallest:.0e}, where numbers lose their digits; give it in a smaller unit.",
+        b,
     )
-    residual, error, proof = _enclosure(known[0], known[1], known[2], solver)
-    result = first_failure(proof, result)
-    return Solution(value, residual, error, iterations, result)
+    return _solve(system, b, solver) if b.ndim == 1 else _solve_cases(system, b, solver)
 
 
-def _enclosure(
-    system: AbstractLinearSystem, b: Array, x: Array, solver: AbstractLinearSolver
-) -> tuple[Array, Array, RESULTS]:
-    """Return the relative residual, a bound of the relative error, and the proof that the technology is productive.
+@eqx.filter_jit
+def _solve(system: AbstractLinearSystem, b: Array, solver: AbstractSolver) -> Solution:
+    return _one(system, b, solver, 1)
 
-    For any v > 0 with `(I - |M|) v > 0`: the spectral radius of M is below 1 and `|x - x*| <= max(|r| / (I - |M|) v) v`.
-    The solution itself serves as v where it can (final demand everywhere positive); else the equilibrium for a demand of 1.
-    """
-    largest = jnp.max(jnp.abs(x))
-    scale = jnp.where(largest > 0, largest, 1)
-    rounding = (system.size + 2) * jnp.finfo(x.dtype).eps
-    r = b + system.apply(x) - x
-    r_bound = jnp.abs(r) + rounding * (jnp.abs(b) + system.magnitude(jnp.abs(x)) + jnp.abs(x))
 
-    def gap(v):
-        use = system.magnitude(jnp.abs(v))
-        return v - use - rounding * (jnp.abs(v) + use)
+@eqx.filter_jit
+def _solve_cases(system: AbstractLinearSystem, b: Array, solver: AbstractSolver) -> Solution:
+    solution = jax.vmap(lambda column: _one(system, column, solver, b.shape[1]), in_axes=1)(b)
+    return eqx.tree_at(lambda s: (s.value, s.radius), solution, (solution.value.T, solution.radius.T))
 
-    def proves(v):
-        return jnp.all(v > 0) & jnp.all(gap(v) > 0)
 
-    def unit():
-        v, _, result = solver.solve(system, jnp.ones_like(b))
-        return v, result
+def _one(system: AbstractLinearSystem, b: Array, solver: AbstractSolver, cases: int) -> Solution:
+    if isinstance(solver, AbstractLinearSolver):
+        found, approximate = from_lineax(system, b, solver, cases)
+        tolerance = 0.0
+    else:
+        assert isinstance(solver, AbstractIteration)
+        found = iterate(system, b, solver)
+        _, approximate = from_lineax(system, b, Automatic(), cases)
+        tolerance = solver.tolerance
+    known = jax.lax.stop_gradient((eqx.filter(system, eqx.is_inexact_array), b, found.value))
+    fixed = eqx.combine(known[0], system)
+    proof = enclose(fixed, known[1], known[2], approximate)
+    scale = largest(known[2])
+    residual = jnp.max(jnp.abs(proof.residual)) / scale
+    error = jnp.where(jnp.isfinite(scale), jnp.max(proof.radius) / scale * (1 + 8 * jnp.finfo(b.dtype).eps), jnp.inf)
+    result = first_failure(proof.proof, found.result, _lost(residual, tolerance))
+    return Solution(found.value, residual, proof.radius, error, found.iterations, result)
 
-    v, ended = jax.lax.cond(proves(x), lambda: (x, RESULTS.successful), unit)
-    proven = proves(v)
-    bound = jnp.max(r_bound / jnp.where(proven, gap(v), 1)) * jnp.max(v) / scale
-    # With M >= 0 the equilibrium for a demand of 1 proves productivity whenever there is any, and I - M is singular only
-    # where there is none. A solver that did not find that equilibrium has proved nothing.
-    ones = jnp.ones_like(b)
-    non_negative = jnp.all(system.magnitude(ones) == system.apply(ones))
-    found = (ended == RESULTS.successful) | (ended == RESULTS.no_unique_solution)
-    failure = RESULTS.where(non_negative, RESULTS.where(found, RESULTS.unproductive, ended), RESULTS.unproven)
-    proof = RESULTS.where(proven, RESULTS.successful, failure)
-    return jnp.max(jnp.abs(r)) / scale, jnp.where(proven, bound, jnp.inf), proof
+
+@eqx.filter_jit
+def _nonlinear(system: AbstractSystem, theta: PyTree, solver: AbstractSolver) -> Solution:
+    if not isinstance(solver, AbstractIteration):
+        raise InputError(f"{type(solver).__name__} solves linear systems; give Anderson(), Newton() or Forward().")
+    found = iterate(system, theta, solver)
+    residual = relative_residual(system, theta, found.value)
+    unknown = jax.tree.map(lambda leaf: jnp.full_like(leaf, jnp.inf), found.value)
+    result = first_failure(found.result, _lost(residual, solver.tolerance))
+    return Solution(found.value, residual, unknown, jnp.full_like(residual, jnp.inf), found.iterations, result)
+
+
+def _lost(residual: Array, tolerance: float) -> RESULTS:
+    """Return the failure of an iteration whose residual is not what it was asked to be."""
+    enough = LOST * jnp.maximum(tolerance, 8 * jnp.finfo(residual.dtype).eps)
+    return result_if(~(residual <= enough), RESULTS.not_converged)

@@ -1,9 +1,11 @@
 """Systems in equilibrium, `x = f(x, theta)`, and the three linear ones of input-output analysis."""
 
 import abc
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import lineax as lx
 import numpy as np
@@ -12,7 +14,9 @@ from numpy.typing import ArrayLike
 
 from quesnay._checks import floating, require
 from quesnay._errors import InputError
-from quesnay.network import Network
+from quesnay.network import DenseLinks, Network
+
+from . import exact
 
 
 class AbstractSystem(eqx.Module):
@@ -22,12 +26,63 @@ class AbstractSystem(eqx.Module):
     def __call__(self, x: PyTree, theta: PyTree) -> PyTree:
         """Return `f(x, theta)`."""
 
+    @abc.abstractmethod
+    def start(self, theta: PyTree) -> PyTree:
+        """Return the point at which an iteration begins."""
+
+
+class System(AbstractSystem):
+    """Any cyclic system `x = f(x, theta)`: equations that hold together, such as prices that set demand that sets prices.
+
+    Parameters
+    ----------
+    f:
+        Function of (x, theta) that returns a pytree like x, made of JAX operations. x and theta are any pytrees of
+        arrays; a module of equinox with parameters of its own is differentiated by them too.
+    x0:
+        Point at which solvers begin, a pytree of arrays: the observed state, where there is one. Where the system has
+        several equilibria it decides which is found (`equilibria` looks for all of them).
+
+    Raises
+    ------
+    InputError
+        f is not callable, or x0 has no numbers, or entries that are not finite.
+
+    References
+    ----------
+    Bongers, Forre, Peters and Mooij (2021), on cyclic structural causal models.
+    """
+
+    f: Callable[[PyTree, PyTree], PyTree]
+    x0: PyTree
+
+    def __init__(self, f: Callable[[PyTree, PyTree], PyTree], x0: PyTree):
+        if not callable(f):
+            raise InputError(f"f is a {type(f).__name__}; give a function of (x, theta).")
+        leaves, form = jax.tree.flatten(x0)
+        if not leaves:
+            raise InputError("x0 is empty; give the point at which to begin, with the form of x.")
+        start = [floating(leaf, "x0") for leaf in leaves]
+        for leaf in start:
+            require(np.isfinite, "x0 has entries that are not finite; begin at a point where f is defined.", leaf)
+        self.f, self.x0 = f, jax.tree.unflatten(form, start)
+
+    def __call__(self, x, theta):
+        return self.f(x, theta)
+
+    def start(self, theta):
+        return self.x0
+
 
 class AbstractLinearSystem(AbstractSystem):
     """An equilibrium `x = M x + theta`, with M of shape (n, n) and theta (n,)."""
 
     def __call__(self, x, theta):
         return self.apply(x) + theta
+
+    def start(self, theta):
+        # One step on from zero.
+        return theta
 
     @abc.abstractmethod
     def apply(self, x: Float[Array, " n"]) -> Float[Array, " n"]:
@@ -38,6 +93,15 @@ class AbstractLinearSystem(AbstractSystem):
         """Return `|M| x`, with the entries of M in absolute value."""
 
     @abc.abstractmethod
+    def product(self, x: Float[Array, " n"]) -> exact.Product:
+        """Return `M x` to beyond working precision, as (leading part, rest, bound)."""
+
+    @property
+    @abc.abstractmethod
+    def matrix(self) -> Float[Array, "n n"] | None:
+        """M, where it is stored as a matrix."""
+
+    @abc.abstractmethod
     def operator(self) -> lx.AbstractLinearOperator:
         """Return `I - M`."""
 
@@ -45,6 +109,17 @@ class AbstractLinearSystem(AbstractSystem):
     @abc.abstractmethod
     def size(self) -> int:
         """Number of accounts n."""
+
+    @property
+    def terms(self) -> int:
+        """The largest number of products that an entry of `M x` can add up."""
+        entries = jax.tree.leaves(eqx.filter(self, eqx.is_inexact_array))
+        return self.size if self.matrix is not None else max(leaf.size for leaf in entries)
+
+    @property
+    def dtype(self) -> jnp.dtype:
+        """Precision of the coefficients."""
+        return jnp.result_type(*jax.tree.leaves(eqx.filter(self, eqx.is_inexact_array)))
 
 
 class Leontief(AbstractLinearSystem):
@@ -77,8 +152,15 @@ class Leontief(AbstractLinearSystem):
         # A network's coefficients are not negative by construction.
         return self.A.matvec(x) if isinstance(self.A, Network) else jnp.abs(self.A) @ x
 
+    def product(self, x):
+        return exact.product(self.A, x, transposed=False)
+
+    @property
+    def matrix(self):
+        return _stored(self.A)
+
     def operator(self):
-        return _identity_minus(self.A, self.apply)
+        return _identity_minus(self)
 
     @property
     def size(self):
@@ -109,9 +191,16 @@ class Price(AbstractLinearSystem):
     def magnitude(self, x):
         return self.A.rmatvec(x) if isinstance(self.A, Network) else jnp.abs(self.A).T @ x
 
+    def product(self, x):
+        return exact.product(self.A, x, transposed=True)
+
+    @property
+    def matrix(self):
+        stored = _stored(self.A)
+        return None if stored is None else stored.T
+
     def operator(self):
-        transposed = self.A if isinstance(self.A, Network) else self.A.T
-        return _identity_minus(transposed, self.apply)
+        return _identity_minus(self)
 
     @property
     def size(self):
@@ -146,8 +235,15 @@ class Ghosh(AbstractLinearSystem):
     def magnitude(self, x):
         return jnp.abs(self.B).T @ x
 
+    def product(self, x):
+        return exact.product(self.B, x, transposed=True)
+
+    @property
+    def matrix(self):
+        return self.B.T
+
     def operator(self):
-        return _identity_minus(self.B.T, self.apply)
+        return _identity_minus(self)
 
     @property
     def size(self):
@@ -161,7 +257,7 @@ def _technology(name: str, value: Any) -> Any:
     if matrix.size == 0 or matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
         raise InputError(f"{name} has shape {matrix.shape}; give a square matrix (n, n).")
     require(
-        np.isfinite,
+        _finite,
         lambda: (
             f"{name} has {int(np.sum(~np.isfinite(matrix)))} entries that are not finite; the first is at "
             f"{tuple(int(i) for i in np.argwhere(~np.isfinite(matrix))[0])}."
@@ -171,11 +267,24 @@ def _technology(name: str, value: Any) -> Any:
     return matrix
 
 
+def _finite(values: np.ndarray) -> Any:
+    # One pass without temporaries; only where the sum overflows, or meets a value that is not finite, look at each.
+    with np.errstate(over="ignore", invalid="ignore"):
+        return True if np.isfinite(values.sum()) else np.isfinite(values)
+
+
 def _size(technology: Array | Network) -> int:
     return technology.firms if isinstance(technology, Network) else technology.shape[-1]
 
 
-def _identity_minus(technology: Array | Network, apply) -> lx.AbstractLinearOperator:
-    if isinstance(technology, Network):
-        return lx.FunctionLinearOperator(lambda x: x - apply(x), jnp.zeros_like(technology.output))
-    return lx.MatrixLinearOperator(jnp.eye(technology.shape[-1], dtype=technology.dtype) - technology)
+def _stored(technology: Array | Network) -> Array | None:
+    if not isinstance(technology, Network):
+        return technology
+    return technology.links.coefficient if isinstance(technology.links, DenseLinks) else None
+
+
+def _identity_minus(system: AbstractLinearSystem) -> lx.AbstractLinearOperator:
+    matrix = system.matrix
+    if matrix is not None:
+        return lx.MatrixLinearOperator(jnp.eye(system.size, dtype=matrix.dtype) - matrix)
+    return lx.FunctionLinearOperator(lambda x: x - system.apply(x), jax.ShapeDtypeStruct((system.size,), system.dtype))

@@ -10,11 +10,10 @@ from numpy.typing import ArrayLike
 
 from quesnay._checks import floating
 from quesnay._errors import InputError
+from quesnay.equilibrium.solution import solve
+from quesnay.equilibrium.solvers import AbstractLinearSolver
+from quesnay.equilibrium.system import Leontief, Price
 from quesnay.network import Network
-
-from .solution import solve
-from .solvers import AbstractLinearSolver
-from .system import Leontief, Price
 
 
 def footprint(
