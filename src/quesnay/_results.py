@@ -2,6 +2,7 @@
 
 import equinox as eqx
 import jax
+import numpy as np
 import optimistix as optx
 from jaxtyping import PyTree
 
@@ -26,6 +27,9 @@ class RESULTS(optx.RESULTS):  # pyright: ignore[reportGeneralTypeIssues]
     not_finite = "The simulation produced a value that is not finite; check the inputs for extreme or missing values."
 
 
+SUCCESSFUL = int(RESULTS.successful._value)  # pyright: ignore[reportAttributeAccessIssue]
+
+
 def raise_unless_successful(value: PyTree, result: RESULTS) -> PyTree:
     """Return `value`, or raise where `result` is a failure.
 
@@ -34,7 +38,7 @@ def raise_unless_successful(value: PyTree, result: RESULTS) -> PyTree:
     """
     code = result._value  # pyright: ignore[reportAttributeAccessIssue]
     if concrete(code):
-        if (code != RESULTS.successful._value).any():  # pyright: ignore[reportAttributeAccessIssue]
+        if (np.asarray(code) != SUCCESSFUL).any():
             raise SolveError(RESULTS[result])
         return value
     arrays, rest = eqx.partition(value, eqx.is_array)

@@ -84,11 +84,11 @@ def test_the_solution_solves_and_its_bound_holds(seed, n, solver):
     assert s.error <= 1e-6
 
 
-@settings(max_examples=30)
-@given(seeds, sizes, solvers)
-def test_the_derivative_to_a_coefficient_is_the_closed_form(seed, n, solver):
+@settings(max_examples=24)
+@given(seeds, solvers)
+def test_the_derivative_to_a_coefficient_is_the_closed_form(seed, solver):
     """`dx_i / dA_jk = L_ij x_k`."""
-    A, d = technology(seed, n)
+    A, d = technology(seed, 5)
     L, x = inverse(A), output(A, d, solver)
     expected = np.einsum("ij,k->ijk", L, x)
     tolerance = 1e-12 if isinstance(solver, q.LU | q.Newton) else 1e-10
@@ -109,9 +109,10 @@ def test_the_gradient_of_a_footprint_is_the_closed_form(seed, n):
     np.testing.assert_allclose(m, np.asarray(r) @ inverse(A), rtol=1e-12)
 
 
-@settings(max_examples=20)
-@given(seeds, sizes, solvers)
-def test_derivatives_agree_with_each_other_and_with_finite_differences(seed, n, solver):
+@settings(max_examples=24)
+@given(seeds, solvers)
+def test_derivatives_agree_with_each_other_and_with_finite_differences(seed, solver):
+    n = 5
     A, d = technology(seed, n)
     rng = np.random.default_rng(seed)
     w, direction = jnp.asarray(rng.normal(size=n)), jnp.asarray(rng.normal(size=(n, n))) * A
@@ -172,9 +173,8 @@ def test_direct_and_indirect_make_the_total(seed, n):
     np.testing.assert_allclose(why.direct, r * np.asarray(d), rtol=1e-15)
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_a_network_solves_like_its_matrix(seed):
-    Z, d = random_table(seed, 5)
+def test_a_network_solves_like_its_matrix():
+    Z, d = random_table(0, 5)
     network = q.Network.from_table(Z, d)
     A = network.links.coefficient
     supplier, customer = np.nonzero(Z)
@@ -184,7 +184,8 @@ def test_a_network_solves_like_its_matrix(seed):
             np.testing.assert_allclose(
                 q.solve(q.Leontief(held), d, solver=solver).value, q.solve(q.Leontief(A), d).value, rtol=1e-11
             )
-            np.testing.assert_allclose(q.multipliers(held, solver=solver), q.multipliers(A), rtol=1e-11)
+    for held in (network, firms):
+        np.testing.assert_allclose(q.multipliers(held), q.multipliers(A), rtol=1e-11)
 
 
 @pytest.mark.parametrize("solver", SOLVERS)

@@ -61,15 +61,15 @@ def power(values: Array) -> Array:
 
 def _dense(M: Array, x: Array) -> Product:
     n, dtype = x.shape[0], x.dtype
-    digits, grows = jnp.finfo(dtype).nmant + 1, math.ceil(math.log2(max(n, 2)))
-    # The bits of x and of M that may be kept so that n products of them add up without rounding.
-    of_x = max((digits - 2 * grows) // 2, 1)
-    of_M = max(digits - grows - of_x, 1)
     # In units of its own power of two every entry of x is between 1 and 2, and M holds flows.
     scale = power(x)
     unit, flows = x / scale, M * scale
-    top = 2 * power(jnp.max(jnp.abs(flows), axis=1))
-    sales = jnp.sum(jnp.abs(flows), axis=1)
+    sales = _times(jnp.abs(M), scale) * (1 + rounding(n, dtype))
+    top = 2 * power(sales)
+    # No sum of a row exceeds its sales: so many bits of x and of M make products that add up without rounding.
+    bits, grows = jnp.finfo(dtype).nmant - 2, math.ceil(math.log2(max(n, 2)))
+    of_x = max((bits - grows) // 2, 1)
+    of_M = max(bits - of_x, 1)
     high, first = _leading(flows, top[:, None], of_M), _leading(unit, 2 * power(unit), of_x)
     exact = _times(high, first)
     rest = _times(high, unit - first) + _times(flows - high, unit)

@@ -1,6 +1,7 @@
 """`solve`: an equilibrium with its proof."""
 
 from collections.abc import Mapping
+from functools import partial
 
 import equinox as eqx
 import jax
@@ -19,6 +20,7 @@ from .krylov import largest
 from .solvers import AbstractIteration, AbstractLinearSolver, AbstractSolver, Anderson, Automatic, from_lineax
 from .system import AbstractLinearSystem, AbstractSystem
 
+DEFAULT = Automatic()
 LOST = 1000
 """A solve whose true residual exceeds the solver's own tolerance by this factor has not converged, whatever it says."""
 
@@ -99,7 +101,7 @@ def solve(
     if solver is not None and not isinstance(solver, AbstractSolver):
         raise InputError(f"solver is a {type(solver).__name__}; give one of quesnay's, such as LU() or Anderson().")
     if isinstance(system, AbstractLinearSystem):
-        solution = _linear(system, theta, Automatic() if solver is None else solver)
+        solution = _linear(system, theta, DEFAULT if solver is None else solver)
     else:
         solution = _nonlinear(system, theta, Anderson() if solver is None else solver)
     return raise_unless_successful(solution, solution.result) if throw else solution
@@ -107,13 +109,13 @@ def solve(
 
 def _linear(system: AbstractLinearSystem, theta: ArrayLike, solver: AbstractSolver) -> Solution:
     b = floating(theta, "the right-hand side")
-    dtype = jnp.result_type(b, system.dtype)
+    dtype = b.dtype if b.dtype == system.dtype else jnp.promote_types(b.dtype, system.dtype)
     if b.dtype != dtype or system.dtype != dtype:
         system, b = jax.tree.map(lambda leaf: leaf.astype(dtype) if eqx.is_inexact_array(leaf) else leaf, (system, b))
     if b.ndim not in (1, 2) or b.shape[0] != system.size:
         raise InputError(f"the right-hand side has shape {b.shape}; the system has {system.size} accounts.")
     require(np.isfinite, "the right-hand side has entries that are not finite.", b)
-    smallest = float(jnp.finfo(dtype).tiny) / float(jnp.finfo(dtype).eps)
+    smallest = float(np.finfo(dtype).tiny) / float(np.finfo(dtype).eps)
     require(
         lambda values: (values.size == 0) | (np.max(np.abs(values), initial=0) >= smallest) | ~values.any(),
         f"the right-hand side is below {smallest:.0e}, where numbers lose their digits; give it in a smaller unit.",
@@ -122,12 +124,12 @@ def _linear(system: AbstractLinearSystem, theta: ArrayLike, solver: AbstractSolv
     return _solve(system, b, solver) if b.ndim == 1 else _solve_cases(system, b, solver)
 
 
-@eqx.filter_jit
+@partial(jax.jit, static_argnames="solver")
 def _solve(system: AbstractLinearSystem, b: Array, solver: AbstractSolver) -> Solution:
     return _one(system, b, solver, 1)
 
 
-@eqx.filter_jit
+@partial(jax.jit, static_argnames="solver")
 def _solve_cases(system: AbstractLinearSystem, b: Array, solver: AbstractSolver) -> Solution:
     solution = jax.vmap(lambda column: _one(system, column, solver, b.shape[1]), in_axes=1)(b)
     return eqx.tree_at(lambda s: (s.value, s.radius), solution, (solution.value.T, solution.radius.T))

@@ -17,7 +17,7 @@ from . import krylov
 from .anderson import AndersonAcceleration, largest
 from .system import AbstractLinearSystem
 
-CROSSOVER = 128
+CROSSOVER = 64
 """Accounts above which BiCGStab is faster than LU (benchmarks/solvers.py)."""
 COLUMNS = 32
 """LU pays at any size where there are more right-hand sides than one for so many accounts (benchmarks/solvers.py)."""

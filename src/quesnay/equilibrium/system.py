@@ -117,9 +117,9 @@ class AbstractLinearSystem(AbstractSystem):
         return self.size if self.matrix is not None else max(leaf.size for leaf in entries)
 
     @property
-    def dtype(self) -> jnp.dtype:
+    @abc.abstractmethod
+    def dtype(self) -> np.dtype:
         """Precision of the coefficients."""
-        return jnp.result_type(*jax.tree.leaves(eqx.filter(self, eqx.is_inexact_array)))
 
 
 class Leontief(AbstractLinearSystem):
@@ -154,6 +154,10 @@ class Leontief(AbstractLinearSystem):
 
     def product(self, x):
         return exact.product(self.A, x, transposed=False)
+
+    @property
+    def dtype(self):
+        return _dtype(self.A)
 
     @property
     def matrix(self):
@@ -193,6 +197,10 @@ class Price(AbstractLinearSystem):
 
     def product(self, x):
         return exact.product(self.A, x, transposed=True)
+
+    @property
+    def dtype(self):
+        return _dtype(self.A)
 
     @property
     def matrix(self):
@@ -239,6 +247,10 @@ class Ghosh(AbstractLinearSystem):
         return exact.product(self.B, x, transposed=True)
 
     @property
+    def dtype(self):
+        return self.B.dtype
+
+    @property
     def matrix(self):
         return self.B.T
 
@@ -271,6 +283,10 @@ def _finite(values: np.ndarray) -> Any:
     # One pass without temporaries; only where the sum overflows, or meets a value that is not finite, look at each.
     with np.errstate(over="ignore", invalid="ignore"):
         return True if np.isfinite(values.sum()) else np.isfinite(values)
+
+
+def _dtype(technology: Array | Network) -> np.dtype:
+    return technology.output.dtype if isinstance(technology, Network) else technology.dtype
 
 
 def _size(technology: Array | Network) -> int:
