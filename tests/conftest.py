@@ -19,8 +19,6 @@ hypothesis.settings.register_profile("explore", deadline=None, max_examples=1000
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
-
-
 def pytest_configure(config: pytest.Config) -> None:
     """Let the workers of one run share what they compile."""
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))

@@ -1,8 +1,10 @@
 """Broken tables through every reader: only quesnay's errors come out; nothing is written, unpickled, run or connected to."""
 
+import json
 import os
 import shutil
 import signal
+import struct
 import sys
 import tempfile
 from collections import Counter
@@ -18,8 +20,8 @@ import quesnay as q
 from economy import formats
 from economy.mutations import broken
 from quesnay.economy import readers
-from quesnay.economy.readers.excel import excel
-from quesnay.economy.readers.useeio import useeio
+from quesnay.economy.folders import Files, read_wide
+from quesnay.economy.readers.archives import check
 
 SECONDS = 60
 """Longest that a reader of a small table may take."""
@@ -39,21 +41,80 @@ def _own(folder: Path) -> Path:
     return q.save(q.Economy.from_frames(Z=Z, Y=Y, satellites={"ghg": (ghg, "kt")}, currency="M"), folder / "own")
 
 
-def _useeio(folder: Path) -> Path:
-    table = formats.random_table(2, ("US",), ("X", "Y", "Z"))
-    names = [f"{sector}/{region}" for region, sector in table.index]
-    place = folder / "useeio"
+def _useeio(suffix: str) -> Callable[[Path], Path]:
+    """Write a model, its matrices as .csv, .parquet, .json or .bin; the latter two have no labels."""
+
+    def write(folder: Path) -> Path:
+        table = formats.random_table(2, ("US",), ("X", "Y", "Z"))
+        names = [f"{sector}/{region}" for region, sector in table.index]
+        place = folder / "useeio"
+        (place / "demands").mkdir(parents=True)
+        A, D = pd.DataFrame(table.Z / table.x, names, names), pd.DataFrame(table.F / table.x, ["GHG", "JOBS"], names)
+        for name, frame in {"A": A, "A_d": 0.9 * A, "D": D, "q": pd.DataFrame({"q": table.x}, names)}.items():
+            if suffix == ".csv":
+                frame.to_csv(place / f"{name}.csv")
+            elif suffix == ".parquet":
+                frame.to_parquet(place / f"{name}.parquet")
+            elif suffix == ".json":
+                (place / f"{name}.json").write_text(json.dumps(frame.to_numpy().tolist()))
+            else:
+                values = np.asarray(frame, "<f8").tobytes(order="F")
+                (place / f"{name}.bin").write_bytes(struct.pack("<2i", *frame.shape) + values)
+        codes = [sector for _, sector in table.index]
+        indicators = {"ID": ["i1", "i2"], "Name": ["GHG", "Jobs"], "Code": ["GHG", "JOBS"], "Unit": ["kg", "jobs"]}
+        sectors = {"ID": names, "Name": codes, "Code": codes, "Location": ["US"] * 3, "Description": [""] * 3}
+        for name, columns in (("indicators", indicators), ("sectors", sectors)):
+            frame = pd.DataFrame({"Index": range(len(columns["ID"]))} | columns)
+            if suffix in (".json", ".bin"):
+                frame.columns = frame.columns.str.lower()
+                frame.to_json(place / f"{name}.json", orient="records")
+            else:
+                frame.to_csv(place / f"{name}.csv", index=False)
+        demand = (table.x - table.Z.sum(axis=1)).tolist()
+        amounts = [{"sector": name, "amount": amount} for name, amount in zip(names, demand, strict=True)]
+        (place / "demands" / f"{DEMAND}.json").write_text(json.dumps(amounts))
+        return place
+
+    return write
+
+
+DEMAND = "2012_US_Production_Complete"
+
+
+def _with_demand(folder: Path) -> q.Economy:
+    return readers.useeio(folder, demand=DEMAND, domestic=False)
+
+
+def _domestic(folder: Path) -> q.Economy:
+    return readers.useeio(folder, domestic=True)
+
+
+def _make_and_use(folder: Path) -> Path:
+    """Write a make and a use table, and final demand, as CSV files like those of `load`."""
+    rng = np.random.default_rng(11)
+    industries = pd.MultiIndex.from_product([["Home"], ["I", "J", "K"]], names=["region", "sector"])
+    products = pd.MultiIndex.from_product([["Home"], ["X", "Y", "Z"]], names=["region", "sector"])
+    V = np.diag(rng.uniform(80, 100, 3)) + rng.uniform(0, 9, (3, 3))
+    U = rng.uniform(1, 20, (3, 3))
+    place = folder / "supply-use"
     place.mkdir()
-    pd.DataFrame(table.Z / table.x, names, names).to_csv(place / "A.csv")
-    pd.DataFrame(0.9 * table.Z / table.x, names, names).to_csv(place / "A_d.csv")
-    pd.DataFrame(table.F / table.x, ["GHG", "JOBS"], names).to_csv(place / "D.csv")
-    pd.DataFrame({"q": table.x}, names).to_csv(place / "q.csv")
-    indicators = {"ID": ["i1", "i2"], "Name": ["GHG", "Jobs"], "Code": ["GHG", "JOBS"], "Unit": ["kg", "jobs"]}
-    pd.DataFrame({"Index": [0, 1]} | indicators).to_csv(place / "indicators.csv", index=False)
-    codes = [sector for _, sector in table.index]
-    sectors = {"ID": names, "Name": codes, "Code": codes, "Location": ["US"] * 3, "Description": [""] * 3}
-    pd.DataFrame({"Index": [0, 1, 2]} | sectors).to_csv(place / "sectors.csv", index=False)
+    pd.DataFrame(V, industries, products).to_csv(place / "make.csv")
+    pd.DataFrame(U, products, industries).to_csv(place / "use.csv")
+    uses = pd.MultiIndex.from_product([["Home"], ["C", "I"]], names=["region", "category"])
+    rest = V.sum(axis=0) - U.sum(axis=1)
+    pd.DataFrame(np.column_stack([0.7 * rest, 0.3 * rest]), products, uses).to_csv(place / "Y.csv")
     return place
+
+
+def _symmetric(model: readers.Transformation) -> Callable[[Path], q.Economy]:
+    def read(folder: Path) -> q.Economy:
+        check(folder)
+        files = Files(folder)
+        make, use = (read_wide(files, f"{name}.csv") for name in ("make", "use"))
+        Y = read_wide(files, "Y.csv", ("region", "category"))
+        return readers.supply_use(make=make, use=use, Y=Y, model=model, currency="M")
+
+    return read
 
 
 MAPPING = """workbook = "book.xlsx"
@@ -148,10 +209,13 @@ READERS = {
     "figaro matrix": Reader(_matrix, q.load),
     "figaro flat": Reader(_flat, readers.figaro),
     "figaro archive": Reader(_packed(_matrix, "matrix_eu-ic-io_ind-by-ind_23ed_2021.zip"), readers.figaro),
-}
-NEW = {
-    "useeio": Reader(_useeio, useeio),
-    "excel": Reader(_excel, lambda folder: excel(folder / "table.toml")),
+    "useeio csv": Reader(_useeio(".csv"), _domestic),
+    "useeio parquet": Reader(_useeio(".parquet"), _domestic),
+    "useeio json": Reader(_useeio(".json"), _with_demand),
+    "useeio bin": Reader(_useeio(".bin"), _with_demand),
+    "excel": Reader(_excel, lambda folder: readers.excel(folder / "table.toml")),
+    "product technology": Reader(_make_and_use, _symmetric(readers.ProductTechnology())),
+    "fixed product sales": Reader(_make_and_use, _symmetric(readers.FixedProductSales())),
 }
 """A reader of files that joins the package joins this list."""
 
@@ -226,8 +290,8 @@ class Fuzz:
         self.originals = {}
         for k, name in enumerate(names):
             (folder / f"original{k}").mkdir()
-            self.originals[name] = (READERS | NEW)[name].write(folder / f"original{k}")
-            (READERS | NEW)[name].read(self.originals[name])  # imports and compiles what the cases need
+            self.originals[name] = READERS[name].write(folder / f"original{k}")
+            READERS[name].read(self.originals[name])  # imports and compiles what the cases need
 
     def run(self, name: str, seed: int) -> str:
         """Break the table of a reader and read it; return what came of it, or raise `EscapeError`."""
@@ -257,7 +321,7 @@ class Fuzz:
         try:
             with watching(self.temporary) as watch:
                 seen = watch.seen
-                (READERS | NEW)[name].read(path)
+                READERS[name].read(path)
             outcome = "Economy"
         except q.QuesnayError as error:
             outcome = type(error).__name__

@@ -232,6 +232,17 @@ def test_a_satellite_table_that_is_missing_from_the_archive_is_named(tmp_path: P
         q.load(folder)
 
 
+def test_the_path_is_said_once(tmp_path: Path) -> None:
+    path = pack(saved_by_pymrio(random_table(1), tmp_path / "IOT_2011_pxp"), tmp_path / "IOT_2011_pxp.zip")
+    (tmp_path / "IOT_2011_pxp" / "Z.txt").write_text("nothing")
+    (tmp_path / "new").mkdir()
+    for place in (path.with_suffix(""), pack(path.with_suffix(""), tmp_path / "new" / "IOT_2011_pxp.zip")):
+        with pytest.raises(q.TableError) as caught:
+            q.load(place)
+        assert str(caught.value).startswith(f"{place}: pymrio cannot read it as EXIOBASE 3")
+        assert str(caught.value).count("IOT_2011_pxp") == 1
+
+
 def test_pickled_tables_are_never_opened(tmp_path: Path) -> None:
     folder = tmp_path / "small"
     saved_by_pymrio(random_table(1), folder, table_format="pickle")

@@ -99,6 +99,58 @@ def test_a_region_keeps_its_own_consumers_and_the_note_says_what_the_others_emit
     assert left == {"kt CO2e": pytest.approx(rest["ghg"]), "persons": pytest.approx(rest["jobs"])}
 
 
+def apart(frame: pd.DataFrame) -> dict[str, pd.Series]:
+    """Return the rows of a frame, each with an index of its own."""
+    return {
+        name: pd.Series(row.to_numpy(), pd.MultiIndex.from_tuples(list(row.index))) for name, row in frame.iterrows()
+    }
+
+
+@law
+def test_rows_of_one_frame_are_aligned_as_rows_apart_are(seed: int) -> None:
+    """Labels that several series share are looked up once; a series with others comes between them."""
+    rng = np.random.default_rng(seed)
+    table = frames(seed)
+    names = ["ghg", "jobs", "water"]
+    F = pd.DataFrame(rng.uniform(0, 5, (3, 6)), names, table["Z"].index).iloc[:, rng.permutation(6)]
+    F_Y = pd.DataFrame(rng.uniform(0, 5, (3, 6)), names, table["Y"].columns).iloc[:, rng.permutation(6)[:4]]
+
+    def made(satellites: dict[str, pd.Series], direct: dict[str, pd.Series]) -> q.Economy:
+        pairs = {name: (values, "kt") for name, values in satellites.items()}
+        return q.Economy.from_frames(**{**table, "satellites": pairs, "direct": direct})
+
+    alone = made(apart(F), apart(F_Y))
+    mixed = {"jobs": apart(F.iloc[:, ::-1])["jobs"]}, {"jobs": apart(F_Y.iloc[:, ::-1])["jobs"]}
+    for satellites, direct in (
+        ({name: F.loc[name] for name in names}, {name: F_Y.loc[name] for name in names}),
+        (
+            {name: F.loc[name] for name in names} | mixed[0],
+            {name: F_Y.loc[name] for name in names} | mixed[1],
+        ),
+    ):
+        other = made(satellites, direct)
+        for name in ("satellites", "direct"):
+            pd.testing.assert_frame_equal(other.frame(name), alone.frame(name), check_exact=True)
+    np.testing.assert_array_equal(alone.frame("satellites").loc[F.columns].T, F)
+    np.testing.assert_array_equal(alone.frame("direct").loc[F_Y.columns].T, F_Y)
+    assert not alone.frame("direct").drop(F_Y.columns).to_numpy().any()
+
+
+def test_the_series_that_is_wrong_is_named_where_several_share_their_labels() -> None:
+    table = frames(7)
+    F = pd.DataFrame(1.0, ["a", "b"], table["Z"].index[::-1])
+    F.loc["b", ("South", "Mills")] = np.nan
+    given = {name: (F.loc[name], "kg") for name in F.index}
+    with pytest.raises(q.TableError, match=r"satellite 'b': 1 value.*'Mills' of region 'South'"):
+        q.Economy.from_frames(**{**table, "satellites": given, "direct": {}})
+    F_Y = pd.DataFrame(1.0, ["ghg", "jobs"], table["Y"].columns[::-1])
+    F_Y.loc["jobs", ("Isles", "Households")] = np.inf
+    with pytest.raises(
+        q.TableError, match=r"direct 'jobs' of final consumers: 1 value.*'Households' of region 'Isles'"
+    ):
+        q.Economy.from_frames(**{**table, "direct": {name: F_Y.loc[name] for name in F_Y.index}})
+
+
 @law
 def test_moving_flows_to_new_columns_moves_no_emissions(seed: int) -> None:
     table = frames(seed)
@@ -212,6 +264,7 @@ def test_pymrio_s_emissions_of_final_consumers_are_kept() -> None:
     assert not any("left out" in note.sentence for note in economy.notes)
     extension = system.emissions
     names = [f"Emissions: {', '.join(label)}" for label in extension.F.index]
+    assert system.Z is not None  # the user's own system keeps its flows
     own = economy.frame("direct")[names]
     np.testing.assert_array_equal(own.loc[extension.F_Y.columns].T, extension.F_Y)
     Y = economy.frame("Y").T.groupby(level="region").sum().T

@@ -1,6 +1,7 @@
 """A workbook and its mapping: the table comes out whole, and every mistake is named with the cell it is in."""
 
 import hashlib
+import os
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -261,6 +262,12 @@ def test_direct_emissions_want_columns_of_final_demand(tmp_path: Path) -> None:
 def test_a_missing_mapping_and_a_workbook_that_is_none_are_refused(tmp_path: Path) -> None:
     with pytest.raises(q.TableError, match="There is no such mapping file"):
         excel(tmp_path / "nothing.toml")
+    os.mkfifo(tmp_path / "pipe.toml")  # reading it would wait for ever
+    with pytest.raises(q.TableError, match="There is no such mapping file"):
+        excel(tmp_path / "pipe.toml")
+    (tmp_path / "deep.toml").write_text(f"a = {'[' * 10_000}", encoding="utf-8")
+    with pytest.raises(q.TableError, match="This is not a TOML file"):
+        excel(tmp_path / "deep.toml")
     path = write(tmp_path)
     (tmp_path / "table.xlsx").write_text("no workbook", encoding="utf-8")
     with pytest.raises(q.TableError, match=r"table\.xlsx"):

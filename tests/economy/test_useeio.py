@@ -1,6 +1,7 @@
 """USEEIO models: the published total intensities and inverses, every layout of the files, and what is wrong with them."""
 
 import json
+import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import pandas as pd
 import pytest
 
 import quesnay as q
+from quesnay.economy.readers.archives import Limits
 from quesnay.economy.readers.useeio import useeio
 
 US, GEORGIA = "useeio_us_411_2012", "useeio_georgia_2region_2020"
@@ -239,6 +241,29 @@ def _rename(name: str, old: str, new: str) -> Callable[[Path], object]:
         ),
         (_rename("D.csv", "9.0", "none"), q.TableError, "D: the cell at 'GHG', column '22/GA' holds"),
         (_rename("sectors.csv", "22/GA", "11/GA"), q.LabelError, "sectors: '11/GA' is given more than once"),
+        (
+            _rename("sectors.csv", "4,S", "four,S"),
+            q.TableError,
+            "sectors.csv: the column index holds 'four', which is no",
+        ),
+        (_rename("sectors.csv", "4,S", "3,S"), q.TableError, "sectors.csv: the column index holds '3', .* given twice"),
+        (_rename("sectors.csv", "Name", "id"), q.LabelError, "columns of sectors.csv: 'id' is given more than once"),
+        (
+            _rename("indicators.csv", "GHG,kg CO2 eq", "GHG,"),
+            q.TableError,
+            "indicators: the column unit is empty in row 1",
+        ),
+        (
+            _text("A.csv", "x,a\n1,2,3,4\n5,6,7,8\n"),
+            q.TableError,
+            "A.csv: it has more than one row or column of labels",
+        ),
+        (
+            lambda folder: (folder / "link.csv").symlink_to("/dev/null"),
+            q.TableError,
+            "'link.csv' is a link that leads out",
+        ),
+        (lambda folder: os.mkfifo(folder / "D_d.csv"), q.TableError, "'D_d.csv' is neither a file nor a folder"),
     ],
 )
 def test_a_broken_model_is_refused_in_a_sentence(damage, error, message: str, tmp_path: Path) -> None:
@@ -248,6 +273,38 @@ def test_a_broken_model_is_refused_in_a_sentence(damage, error, message: str, tm
         useeio(folder)
     assert str(caught.value).startswith(str(folder)) or str(folder) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("entries", "error", "message"),
+    [
+        ([{"sector": "99/GA", "amount": 1.0}], q.LabelError, "Complete': the table has no '99/GA'; did you mean"),
+        ([{"sector": "11/GA", "amount": 1.0}] * 2, q.LabelError, "Complete': '11/GA' is given more than once"),
+        ([{"sector": "11/GA", "amount": 10**400}], q.TableError, "Complete.json is no .json file .OverflowError"),
+        ([{"sector": "11/GA"}], q.TableError, "Complete.json is no .json file .KeyError: 'amount'"),
+        (["11/GA"], q.TableError, "Complete.json is no .json file .TypeError"),
+    ],
+)
+def test_a_broken_demand_vector_is_refused(entries: list, error, message: str, tmp_path: Path) -> None:
+    folder = write(tmp_path / "m")
+    (folder / "demands" / "2020_US_Production_Complete.json").write_text(json.dumps(entries), encoding="utf-8")
+    with pytest.raises(error, match=message):
+        useeio(folder, demand="2020_US_Production_Complete")
+
+
+@pytest.mark.parametrize("limits", [Limits(members=3), Limits(single=100), Limits(total=500)])
+def test_a_model_beyond_the_limits_is_refused(limits: Limits, tmp_path: Path) -> None:
+    folder = write(tmp_path / "m")
+    useeio(folder)
+    with pytest.raises(q.TableError, match=r"raise limits\.(members|single|total)"):
+        useeio(folder, limits=limits)
+
+
+def test_a_number_too_large_for_a_float_is_no_number(tmp_path: Path) -> None:
+    folder = write(tmp_path / "m", as_json)
+    (folder / "matrix" / "q.json").write_text(json.dumps([[10**400], [1], [1], [1], [1]]))
+    with pytest.raises(q.TableError, match=r"holds 1000+\.\.\., which is not a number"):
+        useeio(folder)
 
 
 @pytest.mark.parametrize("cut", [4, 12, -8])

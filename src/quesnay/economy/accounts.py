@@ -65,7 +65,7 @@ class Economy:
     @staticmethod
     def from_frames(
         *,
-        Z: pd.DataFrame,
+        Z: pd.DataFrame | frames.Flows,
         final_demand: pd.Series | Mapping[Any, float] | None = None,
         Y: pd.DataFrame | None = None,
         output: pd.Series | Mapping[Any, float] | None = None,
@@ -89,7 +89,7 @@ class Economy:
         ----------
         Z:
             (n, n) flows, rows supply, columns use; labelled (region, sector), or by sector in a table of one region;
-            `currency` per year. Labels are read as text.
+            `currency` per year. Labels are read as text. Or `Flows`, which a reader has copied from such a frame.
         final_demand:
             (n,) total per account; exactly one of final_demand and Y.
         Y:

@@ -113,14 +113,14 @@ def check(ledger: Ledger, currency: str) -> None:
 def _check_numbers(ledger: Ledger) -> None:
     index = ledger.index
     refuse_missing(ledger.Z, index, "Z", index)
-    refuse_missing(ledger.Y, index, "Y", list(ledger.categories))
+    refuse_missing(ledger.Y, index, "Y", ledger.categories)
     refuse_missing(ledger.output, index, "output")
     for name, row in zip(ledger.inputs, ledger.primary, strict=True):
         refuse_missing(row, index, f"primary input {name!r}")
     for name, row in zip(ledger.names, ledger.satellites, strict=True):
         refuse_missing(row, index, f"satellite {name!r}")
     for name, row in zip(ledger.names, ledger.direct, strict=True):
-        refuse_missing(row, list(ledger.categories), f"direct {name!r} of final consumers")
+        refuse_missing(row, ledger.categories, f"direct {name!r} of final consumers")
 
 
 def _check_output(ledger: Ledger, currency: str) -> None:
@@ -136,9 +136,11 @@ def _check_output(ledger: Ledger, currency: str) -> None:
         )
     if not x.sum() > 0:
         raise TableError("The table has no output: every sector's output is zero; check which file or column was read.")
-    idle = np.abs(ledger.satellites) * (x == 0)
+    without = np.flatnonzero(x == 0)
+    idle = np.abs(ledger.satellites[:, without])
     if idle.any():
-        k, i = (int(v) for v in np.unravel_index(idle.argmax(), idle.shape))
+        k, j = (int(v) for v in np.unravel_index(idle.argmax(), idle.shape))
+        i = int(without[j])
         raise TableError(
             f"Satellite {ledger.names[k]!r} is {ledger.satellites[k, i]:.6g} {ledger.units[k]} in "
             f"{say(ledger.index[i])}, whose output is zero, so that it has no intensity; "

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from numbers import Integral
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ from quesnay._errors import InputError, LabelError, TableError
 from .checks import TOLERATED
 from .ledger import ALL, IMPORTS, OTHERS, VALUE_ADDED, Ledger, Note, blocks, multi_index, over_output, unique
 from .match import (
+    Aligner,
     account,
     account_index,
     listed,
@@ -19,7 +20,6 @@ from .match import (
     positions,
     refuse_missing,
     refuse_surrogates,
-    series,
     unknown,
     vector,
 )
@@ -27,9 +27,16 @@ from .match import (
 CATEGORY = "final demand"
 
 
+class Flows(NamedTuple):
+    """Flows Z (n, n) of these accounts, copied and checked, so that the frame they came from may be let go of."""
+
+    accounts: pd.MultiIndex
+    Z: np.ndarray
+
+
 def ledger_from_frames(
     *,
-    Z: pd.DataFrame,
+    Z: pd.DataFrame | Flows,
     final_demand: Any,
     Y: pd.DataFrame | None,
     output: Any,
@@ -42,7 +49,7 @@ def ledger_from_frames(
     region: str,
 ) -> tuple[Ledger, tuple[Note, ...]]:
     """Return the accounts of these frames and notes on what had to be derived; `Economy.from_frames` documents them."""
-    index, flows = _flows(Z, region)
+    index, flows = Z if isinstance(Z, Flows) else flows_from_frame(Z, region)
     regions = unique(index, 0)
     only = regions[0] if len(regions) == 1 else None
     categories, demand = _demand(final_demand, Y, index, region, only)
@@ -116,7 +123,8 @@ def _frame(data: Any, what: str) -> pd.DataFrame:
     return data
 
 
-def _flows(Z: Any, region: str) -> tuple[pd.MultiIndex, np.ndarray]:
+def flows_from_frame(Z: Any, region: str) -> Flows:
+    """Return the flows of a square frame in the order of its rows, as `Economy.from_frames` documents them."""
     frame = _frame(Z, "Z")
     if frame.empty:
         raise TableError(f"The table is empty: Z has shape {frame.shape}; give at least one sector.")
@@ -129,10 +137,11 @@ def _flows(Z: Any, region: str) -> tuple[pd.MultiIndex, np.ndarray]:
     columns = account_index(frame.columns, "columns of Z", region)
     order = positions(columns, index, "columns of Z")
     values = np.empty(frame.shape)
+    # By columns, in which pandas keeps what it read from text: of every slice by rows each column would keep a record.
     for block in blocks(len(frame)):
-        values[block] = numbers(frame.iloc[block], "Z")[:, order]
+        values[:, block] = numbers(frame.iloc[:, order[block]], "Z")
     refuse_missing(values, index, "Z", index)
-    return index, values
+    return Flows(index, values)
 
 
 def _demand(
@@ -148,8 +157,11 @@ def _demand(
         raise TableError("Y has no columns; give at least one category of final demand.")
     labels = account_index(frame.index, "rows of Y", only)
     categories = account_index(frame.columns, "columns of Y", region, ("region", "category"))
-    values = numbers(frame, "Y")[positions(labels, index, "rows of Y")]
-    refuse_missing(values, index, "Y", list(categories))
+    order = positions(labels, index, "rows of Y")
+    values = np.empty(frame.shape)
+    for block in blocks(frame.shape[1]):
+        values[:, block] = numbers(frame.iloc[:, block], "Y")[order]
+    refuse_missing(values, index, "Y", categories)
     return categories, values
 
 
@@ -189,7 +201,7 @@ def _primary(
 def _satellites(
     satellites: Mapping[str, tuple[Any, str]], inputs: tuple[str, ...], index: pd.MultiIndex, only: str | None
 ) -> tuple[tuple[str, ...], tuple[str, ...], np.ndarray]:
-    units, values = [], np.zeros((len(satellites), len(index)))
+    units, values, aligner = [], np.zeros((len(satellites), len(index))), Aligner(index, only)
     for k, (name, given) in enumerate(satellites.items()):
         if not isinstance(name, str) or not name:
             raise LabelError(f"Satellite {name!r} has no name in text; name it, as in satellites={{'ghg': (...)}}.")
@@ -198,8 +210,7 @@ def _satellites(
         if not (isinstance(given, tuple) and len(given) == 2 and isinstance(given[1], str) and given[1].strip()):
             raise TableError(f"Satellite {name!r} has no unit; give a pair (series, unit), as in (series, 'kt CO2e').")
         refuse_surrogates((name, given[1]), "satellites")
-        series(given[0], f"satellite {name!r}")
-        values[k] = vector(given[0], index, f"satellite {name!r}", only)
+        values[k] = aligner.values(given[0], f"satellite {name!r}")
         units.append(given[1])
     return tuple(satellites), tuple(units), values
 
@@ -207,15 +218,10 @@ def _satellites(
 def _direct(direct: Mapping[str, Any], names: tuple[str, ...], categories: pd.MultiIndex) -> np.ndarray:
     """Return direct emissions (s, m) from series by (region, category); what a series leaves out is zero."""
     values = np.zeros((len(names), len(categories)))
-    regions = unique(categories, 0)
+    regions, place = unique(categories, 0), {name: k for k, name in enumerate(names)}
+    aligner = Aligner(categories, regions[0] if len(regions) == 1 else None, partial=True)
     for name, given in direct.items():
-        what = f"direct {name!r} of final consumers"
-        if name not in names:
+        if name not in place:
             raise unknown([name], names, "direct")
-        labelled = series(given, what)
-        labels = account_index(labelled.index, what, regions[0] if len(regions) == 1 else None, ("region", "category"))
-        cells = numbers(labelled, what)
-        refuse_missing(cells, list(labels), what)
-        found = positions(labels, categories, what, partial=True)
-        values[names.index(name), found >= 0] = cells[found[found >= 0]]
+        values[place[name]] = aligner.values(given, f"direct {name!r} of final consumers")
     return values

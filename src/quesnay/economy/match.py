@@ -9,9 +9,10 @@ import pandas as pd
 
 from quesnay._errors import InputError, LabelError, TableError
 
-from .ledger import ALL, Ledger, multi_index
+from .ledger import ALL, Ledger, blocks, multi_index
 
 SHOWN = 5
+SHOWN_LETTERS = 60
 
 
 def say(label: Any) -> str:
@@ -149,7 +150,9 @@ def numbers(data: Any, what: str) -> np.ndarray:
         where = np.argwhere(bad)[0]
         row = say(data.index[where[0]])
         at = row if data.ndim == 1 else f"{row}, column {say(data.columns[where[1]])}"
-        raise TableError(f"{what}: the cell at {at} holds {cells[tuple(where)]!r}, which is not a number; correct it.")
+        raise TableError(
+            f"{what}: the cell at {at} holds {_shown(cells[tuple(where)])}, which is not a number; correct it."
+        )
     return np.vectorize(lambda c: np.nan if c is None or c is pd.NA else float(c), otypes=[float])(cells)
 
 
@@ -158,22 +161,32 @@ def _number(cell: Any) -> bool:
         return True
     try:
         float(cell)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return False
     return not isinstance(cell, (str, bytes))
 
 
+def _shown(cell: Any) -> str:
+    """Return a cell as it is written in Python, cut where it is long."""
+    try:
+        words = repr(cell)
+    except ValueError:  # an int of more than some thousand digits, which Python does not write out
+        words = f"an int of {cell.bit_length()} bits"
+    return words if len(words) <= SHOWN_LETTERS else f"{words[:SHOWN_LETTERS]}..."
+
+
 def refuse_missing(values: np.ndarray, index: Any, what: str, columns: Any = None) -> None:
     """Raise `TableError` where a value is NaN or infinite; the message names its labels."""
+    if all(np.isfinite(values[block]).all() for block in blocks(len(values))):
+        return
     bad = ~np.isfinite(values)
-    if bad.any():
-        where = np.argwhere(bad)[0]
-        at = say(index[where[0]])
-        if columns is not None:
-            at += f", column {say(columns[where[1]])}"
-        raise TableError(
-            f"{what}: {int(bad.sum())} value(s) are missing or infinite, the first at {at}; fill them in the source."
-        )
+    where = np.argwhere(bad)[0]
+    at = say(index[where[0]])
+    if columns is not None:
+        at += f", column {say(columns[where[1]])}"
+    raise TableError(
+        f"{what}: {int(bad.sum())} value(s) are missing or infinite, the first at {at}; fill them in the source."
+    )
 
 
 def series(data: Any, what: str) -> pd.Series:
@@ -197,14 +210,61 @@ def series(data: Any, what: str) -> pd.Series:
     )
 
 
+class Aligner:
+    """Brings labelled series into the order of an index of two levels, `order`.
+
+    The labels of series that share one index object, such as the rows of a DataFrame, are looked up once.
+
+    Parameters
+    ----------
+    order:
+        the labels, in the order wanted.
+    region:
+        of labels of one level; None in a table of several regions.
+    partial:
+        whether a series may leave labels of `order` out, which are zero then.
+    """
+
+    def __init__(self, order: pd.MultiIndex, region: str | None, *, partial: bool = False) -> None:
+        self.order, self.region, self.partial = order, region, partial
+        self.names = (str(order.names[0]), str(order.names[1]))
+        self.last: pd.Index | None = None
+        self.labels, self.found = order, np.arange(len(order))
+
+    def values(self, data: Any, what: str) -> np.ndarray:
+        """Return the numbers (n,) in the order of the index, every one finite.
+
+        Raises
+        ------
+        LabelError
+            A label is unknown, missing, empty or given twice.
+        TableError
+            A cell is not a finite number.
+        InputError
+            The data carry no labels.
+        """
+        labelled = series(data, what)
+        self._look_up(labelled.index, what)
+        cells = numbers(labelled, what)
+        if not self.partial:
+            cells = cells[self.found]
+            refuse_missing(cells, self.order, what)
+            return cells
+        refuse_missing(cells, self.labels, what)
+        return np.where(self.found >= 0, np.append(cells, 0.0)[self.found], 0.0)
+
+    def _look_up(self, index: pd.Index, what: str) -> None:
+        """Set `labels` and `found`, unless the index is the very one that they were found for."""
+        if self.last is not None and index.is_(self.last) and index.names == self.last.names:
+            return
+        if index.equals(self.order) and tuple(index.names) != self.names[::-1]:
+            labels, found = self.order, np.arange(len(self.order))
+        else:
+            labels = account_index(index, what, self.region, self.names)
+            found = positions(labels, self.order, what, partial=self.partial)
+        self.last, self.labels, self.found = index, labels, found
+
+
 def vector(data: Any, order: pd.MultiIndex, what: str, region: str | None) -> np.ndarray:
     """Return a labelled series in the order of the accounts (n,); every account once, every value finite."""
-    labelled = series(data, what)
-    if labelled.index.equals(order):
-        values = numbers(labelled, what)
-        refuse_missing(values, order, what)
-        return values
-    labels = account_index(labelled.index, what, region)
-    values = numbers(labelled, what)[positions(labels, order, what)]
-    refuse_missing(values, order, what)
-    return values
+    return Aligner(order, region).values(data, what)

@@ -121,7 +121,9 @@ def refusing(where: str, otherwise: str = "it is damaged; download it again") ->
 def _placed(where: str, text: str) -> str:
     """Return the text behind the place, which is not said twice where the text begins with the name of the place."""
     name = Path(where).name
-    return f"{where}{text[len(name) :]}" if text.startswith((f"{where}: ", f"{name}: ")) else f"{where}: {text}"
+    if text.startswith(f"{where}: "):
+        return text
+    return f"{where}{text[len(name) :]}" if text.startswith(f"{name}: ") else f"{where}: {text}"
 
 
 @contextlib.contextmanager

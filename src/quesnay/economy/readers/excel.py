@@ -344,11 +344,11 @@ def _direct(mapping: Mapping, given: Any, where: str, categories: pd.Index) -> p
 
 def _entries(path: Path) -> dict[str, Any]:
     """Return the mapping, its keys and their kinds checked."""
+    if not path.is_file():
+        raise TableError("There is no such mapping file; give the path of a .toml file.")
     try:
         entries = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise TableError("There is no such mapping file; give the path of a .toml file.") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise TableError(f"This is not a TOML file ({error}); correct the line.") from None
     for where, key, value, kinds in _walk(entries):
         if key not in kinds:

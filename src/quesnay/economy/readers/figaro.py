@@ -122,7 +122,7 @@ def figaro(
             text = f"{missing} cells are not in the flat file and were read as zero."
             notes = (Note("read", float(missing), "cells", text),)
         source = hashes([path / member], path) if path.is_dir() else hashes([path], path.parent)
-        economy = from_system(system, currency, year or _year(member), close, source)
+        economy = from_system(system, currency, year or _year(member), close, source, keep=False)
         return with_notes(economy, notes)
 
 

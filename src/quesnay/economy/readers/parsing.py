@@ -70,7 +70,7 @@ def economy_of(
     if what is not None:
         system.meta.change_meta("name", what)
     source = hashes(files, path if path.is_dir() else path.parent)
-    return with_notes(from_system(system, currency, year, close, source), tuple(notes))
+    return with_notes(from_system(system, currency, year, close, source, keep=False), tuple(notes))
 
 
 def flows(system: Any) -> None:

@@ -57,7 +57,7 @@ def saved_tables(path: Path, names: tuple[str, ...], limits: Limits) -> Saved:
             if key in subset:
                 if member not in members:
                     raise TableError(f"{name} names the file {file!r}, which is not in its folder; add it.")
-                _refuse_huge(path, member, limits)
+                refuse_huge(path, member, limits)
                 files.append(member)
     return Saved(tuple(subset), tuple(files), "F_hh" in keys)
 
@@ -99,7 +99,7 @@ def _entries(name: str, text: bytes) -> dict[str, str]:
     return files
 
 
-def _refuse_huge(path: Path, member: str, limits: Limits) -> None:
+def refuse_huge(path: Path, member: str, limits: Limits) -> None:
     """Refuse a parquet file whose table would take up more memory than a file may take up on disk."""
     if PurePosixPath(member).suffix.lower() not in PARQUET:
         return

@@ -7,6 +7,8 @@ import pandas as pd
 
 from quesnay._errors import InputError, TableError
 from quesnay.economy.accounts import Economy
+from quesnay.economy.frames import flows_from_frame
+from quesnay.economy.ledger import ALL
 from quesnay.economy.match import listed
 
 
@@ -47,13 +49,22 @@ def from_pymrio(
     InputError
         The system does not say its unit and `currency` is missing.
     """
-    return from_system(system, currency, year, close, {})
+    return from_system(system, currency, year, close, {}, keep=True)
 
 
 def from_system(
-    system: Any, currency: str | None, year: int | None, close: str | None, source: Mapping[str, str]
+    system: Any,
+    currency: str | None,
+    year: int | None,
+    close: str | None,
+    source: Mapping[str, str],
+    *,
+    keep: bool,
 ) -> Economy:
-    """Return the economy of a pymrio system, with the hashes of the files that it was read from."""
+    """Return the economy of a pymrio system, with the hashes of the files that it was read from.
+
+    Unless it is to be kept, the system loses its Z once that is copied: two of them at a time are most of the memory.
+    """
     x = None if getattr(system, "x", None) is None else system.x.iloc[:, 0]
     Z = getattr(system, "Z", None)
     if Z is None and x is not None and getattr(system, "A", None) is not None:
@@ -64,14 +75,19 @@ def from_system(
     for extension in (getattr(system, name) for name in system.get_extensions()):
         satellites |= _rows(extension, x)
         direct |= _own(extension, system.Y.sum())
+    unit = _currency(system, currency)
+    flows = flows_from_frame(Z, ALL)
+    if not keep:
+        del Z
+        system.Z = None
     meta = getattr(system, "meta", None)
     return Economy.from_frames(
-        Z=Z,
+        Z=flows,
         Y=system.Y,
         output=x,
         satellites=satellites,
         direct=direct,
-        currency=_currency(system, currency),
+        currency=unit,
         year=year,
         name=getattr(meta, "name", None) or "pymrio system",
         source=source,

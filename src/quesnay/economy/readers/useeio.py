@@ -1,26 +1,22 @@
 """USEEIO models: coefficients, commodity output and intensities, as useeior exports them for its API."""
 
-import csv
-import hashlib
-import io
-import json
 import os
-import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from quesnay._errors import InputError, LabelError, QuesnayError, TableError
+from quesnay._errors import LabelError, QuesnayError, TableError
 from quesnay.economy.accounts import Economy
 from quesnay.economy.folders import with_notes
 from quesnay.economy.ledger import ALL, Note, multi_index
 from quesnay.economy.match import listed, numbers, refuse_duplicates, refuse_missing, suggestion, unknown
 
-FOLDERS = ("", "matrix", "matrices")
-SUFFIXES = (".parquet", ".csv", ".json", ".bin")
+from .archives import DEFAULT, Limits, check, refusing
+from .useeio_files import Folder, model_folder, texts
+
 OUTPUTS = ("q", "q_commodity_output", "x", "x_industry_output")
 VALUE_ADDED = "VADD"
 DOLLARS = ("$", "USD")
@@ -39,68 +35,6 @@ class Model(NamedTuple):
     demands: dict[str, np.ndarray]
 
 
-class Folder:
-    """The files of one model, each read once, with their SHA-256."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.hashes: dict[str, str] = {}
-
-    def find(self, names: Iterable[str], suffixes: Sequence[str] = SUFFIXES) -> Path | None:
-        """Return the first file of one of these names, in the folder itself or where the API keeps its matrices."""
-        places = [self.path / sub / f"{name}{suffix}" for name in names for sub in FOLDERS for suffix in suffixes]
-        return next((place for place in places if place.is_file()), None)
-
-    def bytes(self, file: Path) -> bytes:
-        """Return what is in a file."""
-        data = file.read_bytes()
-        self.hashes[file.relative_to(self.path).as_posix()] = hashlib.sha256(data).hexdigest()
-        return data
-
-    def matrix(self, names: Sequence[str]) -> pd.DataFrame:
-        """Return a matrix with its labels, or with numbers where the file has none."""
-        file = self.find(names)
-        if file is None:
-            raise TableError(f"{self.path} has no {names[0]} (.parquet, .csv, .json or .bin); add it.")
-        data = self.bytes(file)
-        try:
-            if file.suffix == ".parquet":
-                return pd.read_parquet(io.BytesIO(data))
-            if file.suffix == ".bin":
-                return _binary(data)
-            if file.suffix == ".json":
-                return pd.DataFrame(json.loads(data))
-            return _csv(data.decode("utf-8-sig"))
-        except ImportError as error:
-            raise InputError(
-                f"Reading {file.name} needs pyarrow, which is not installed; run `pip install pyarrow`."
-            ) from error
-        except QuesnayError as error:
-            raise type(error)(f"{file.name}: {error}") from None
-        except Exception as error:  # whatever pandas, pyarrow and json raise
-            words = " ".join(str(error).split())[:200]
-            raise TableError(
-                f"{file.name} is no {file.suffix} file ({type(error).__name__}: {words}); export it again."
-            ) from error
-
-    def records(self, name: str) -> pd.DataFrame | None:
-        """Return the rows of sectors or indicators, in the order of their column index, or None where there is no such file."""
-        file = self.find([name], (".csv", ".json"))
-        if file is None:
-            return None
-        text = self.bytes(file).decode("utf-8-sig")
-        try:
-            table = (
-                pd.DataFrame(json.loads(text)) if file.suffix == ".json" else pd.read_csv(io.StringIO(text), dtype=str)
-            )
-        except ValueError as error:
-            raise TableError(f"{file.name} cannot be read ({error}); export it again.") from error
-        table.columns = [str(column).strip().lower() for column in table.columns]
-        if "index" in table:
-            table = table.sort_values("index", key=lambda column: column.astype(int))
-        return table.reset_index(drop=True)
-
-
 def useeio(
     path: str | os.PathLike[str],
     *,
@@ -110,6 +44,7 @@ def useeio(
     year: int | None = None,
     name: str | None = None,
     close: str | None = None,
+    limits: Limits = DEFAULT,
 ) -> Economy:
     """Return the economy of a USEEIO model, a folder as useeior exports it for its API.
 
@@ -141,12 +76,14 @@ def useeio(
         of the table; the folder's name where missing.
     close:
         name under which residuals are booked, as `Economy.close` does.
+    limits:
+        how much the folder may hold.
 
     Raises
     ------
     TableError
-        A file is missing, broken or of another size; or a table that `Economy` refuses, such as one with a demand vector of
-        consumption, which is not what the country's output meets.
+        A file is missing, broken or of another size; the folder is unsafe (see `archives.check`); or the table is one that
+        `Economy` refuses, such as one with a demand vector of consumption, which is not what the country's output meets.
     LabelError
         A sector or demand vector is unknown, or several models lie below the path.
     InputError
@@ -156,7 +93,12 @@ def useeio(
     ----------
     Ingwersen et al. (2022), USEEIO v2.0, Scientific Data 9, 194.
     """
-    folder = Folder(_model_folder(Path(path)))
+    path = Path(path)
+    if not path.is_dir():
+        raise TableError(f"There is no folder {path}; give the folder of a USEEIO model.")
+    with refusing(str(path)):
+        check(path, limits=limits)
+    folder = Folder(model_folder(path), limits)
     try:
         model = _model(folder, demand, domestic)
         economy = _economy(model, folder, demand, domestic, currency, year, name, close)
@@ -165,31 +107,11 @@ def useeio(
     return economy
 
 
-def _model_folder(path: Path) -> Path:
-    """Return the one folder at or below the path that holds a model."""
-    if not path.is_dir():
-        raise TableError(f"There is no folder {path}; give the folder of a USEEIO model.")
-    if Folder(path).find(["A", "A_d"]):
-        return path
-    tops = {
-        file.parent
-        for depth in ("*", "*/*", "*/*/*", "*/*/*/*")
-        for name in ("A", "A_d")
-        for file in path.glob(f"{depth}/{name}.*")
-    }
-    found = sorted({top.parent if top.name in FOLDERS else top for top in tops})
-    if len(found) > 1:
-        raise LabelError(f"{path} holds {len(found)} models ({listed(f.name for f in found)}); give the folder of one.")
-    if not found:
-        raise TableError(f"{path} has no matrix A (.parquet, .csv, .json or .bin); give the folder of a USEEIO model.")
-    return found[0]
-
-
 def _model(folder: Folder, demand: str | Sequence[str] | None, domestic: bool) -> Model:
     A = folder.matrix(["A"])
     sectors = folder.records("sectors")
     if sectors is not None and "id" in sectors:
-        ids = [str(label) for label in sectors["id"]]
+        ids = texts(sectors, "id", "sectors")
     elif _labelled(A.index):
         ids = [str(label) for label in A.index]
     else:
@@ -200,8 +122,12 @@ def _model(folder: Folder, demand: str | Sequence[str] | None, domestic: bool) -
     indicators = folder.records("indicators")
     if indicators is None or not {"code", "unit"} <= set(indicators.columns):
         raise TableError("There is no indicators.csv or indicators.json with the columns code and unit; add it.")
-    codes = [str(code) for code in indicators["code"]]
-    D = D.rename(index=dict(zip(indicators["id"], codes, strict=True))) if "id" in indicators else D
+    codes = texts(indicators, "code", "indicators")
+    D = (
+        D.rename(index=dict(zip(texts(indicators, "id", "indicators"), codes, strict=True)))
+        if "id" in indicators
+        else D
+    )
     wanted = [demand] if isinstance(demand, str) else list(demand or ())
     return Model(
         ids=ids,
@@ -210,7 +136,7 @@ def _model(folder: Folder, demand: str | Sequence[str] | None, domestic: bool) -
         A_d=_in_order(folder.matrix(["A_d"]), ids, ids, "A_d") if domestic else None,
         output=_output(folder, ids),
         D=_in_order(D, codes, ids, "D"),
-        units=[str(unit) for unit in indicators["unit"]],
+        units=texts(indicators, "unit", "indicators"),
         demands={one: _demand(folder, one, ids) for one in wanted},
     )
 
@@ -288,30 +214,22 @@ def _demand(folder: Folder, name: str, ids: list[str]) -> np.ndarray:
     wide = folder.matrix(["demands"]) if table is not None else None
     if wide is not None and name in wide.columns:
         return _in_order(pd.DataFrame(wide[name]), ids, None, f"demand {name!r}").to_numpy()[:, 0]
-    file = folder.path / "demands" / f"{name}.json"
-    if file.is_file():
-        entries = json.loads(folder.bytes(file))
-        amounts = pd.DataFrame(
-            [float(entry["amount"]) for entry in entries], [str(entry["sector"]) for entry in entries]
-        )
-        return _in_order(amounts.reindex(ids, fill_value=0.0), ids, None, f"demand {name!r}").to_numpy()[:, 0]
-    known = _demands(folder)
+    amounts = folder.demand(name)
+    if amounts is not None:
+        strange = [label for label in amounts.index if label not in ids]
+        if strange:
+            raise unknown(strange, ids, f"demand {name!r}")
+        return _in_order(amounts.reindex(ids, fill_value=0.0).to_frame(), ids, None, f"demand {name!r}").to_numpy()[
+            :, 0
+        ]
+    known = folder.demands()
     raise LabelError(
         f"The model has no demand {name!r}; it has {listed(known) or 'none'}{suggestion(name, known) or '.'}"
     )
 
 
-def _demands(folder: Folder) -> list[str]:
-    """Return the names of the demand vectors."""
-    files = sorted((folder.path / "demands").glob("*.json"))
-    table = folder.find(["demands"], (".csv",))
-    header = [] if table is None else list(pd.read_csv(table, nrows=0).columns)
-    wide = [] if any(column.lower() == "id" for column in header) else header[1:]
-    return [*wide, *(file.stem for file in files)]
-
-
 def _year(folder: Folder) -> int | None:
-    years = {name[:4] for name in _demands(folder) if name[:4].isdecimal()}
+    years = {name[:4] for name in folder.demands() if name[:4].isdecimal()}
     return int(years.pop()) if len(years) == 1 else None
 
 
@@ -354,32 +272,3 @@ def _in_order(frame: pd.DataFrame, rows: list[str], columns: list[str] | None, w
     values = numbers(frame, what)
     refuse_missing(values, frame.index, what, frame.columns)
     return pd.DataFrame(values, frame.index, frame.columns)
-
-
-def _binary(data: bytes) -> pd.DataFrame:
-    """Return a matrix of useeior's binary format: two little-endian int32, then float64 column by column."""
-    rows, columns = struct.unpack_from("<2i", data) if len(data) >= 8 else (0, 0)
-    if rows < 1 or columns < 1 or len(data) != 8 + 8 * rows * columns:
-        raise TableError(f"it says {rows} rows and {columns} columns and has {len(data)} bytes; export it again.")
-    return pd.DataFrame(np.frombuffer(data, dtype="<f8", offset=8).reshape((rows, columns), order="F"))
-
-
-def _csv(text: str) -> pd.DataFrame:
-    """Return a matrix with or without a header and a first column of labels."""
-    lines = list(csv.reader(text.splitlines()))
-    if not lines:
-        raise TableError("it is empty; export it again.")
-    header = None if all(_is_number(cell) for cell in lines[0]) else 0
-    labels = header == 0 and (not lines[0][0] or not _is_number(lines[-1][0]))
-    frame = pd.read_csv(
-        io.StringIO(text), header=header, dtype={0: str} if labels else None, index_col=0 if labels else None
-    )
-    return frame.reset_index(drop=True) if labels and all(label.isdecimal() for label in frame.index) else frame
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
