@@ -1,4 +1,4 @@
-"""The README's example runs as written and gives what `quesnay demo` prints."""
+"""The README's examples run as written, one after the other, and give what `quesnay demo` prints."""
 
 import json
 import re
@@ -10,10 +10,10 @@ import pytest
 README = Path(__file__).parents[2] / "README.md"
 
 
-def test_the_python_example_gives_the_numbers_of_the_demo(quesnay, tmp_path, capfd):
-    (code,) = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
+def test_the_python_examples_give_the_numbers_of_the_demo(quesnay, tmp_path, capfd):
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
     capfd.readouterr()
-    exec(code, {})
+    exec("\n".join(blocks), {})
     change, currency = capfd.readouterr().out.split()
     total = json.loads(quesnay("demo", "--out", tmp_path / "out", "--json").out)["totals"]["value added"]
     # The change is a difference of sums as large as the base, and is known to the rounding of those.

@@ -44,7 +44,9 @@ def load(table: str | os.PathLike[str], *, year: int | None = None, close: str |
       named with their unit as in `ghg [kt CO2e]`;
     - `table.toml`: currency, and optionally name and year;
     - optionally `Y.csv` instead of the column final_demand, like `Z.csv` with the header rows region and category;
-    - optionally `primary.csv`: columns region, sector, and one for every further primary input.
+    - optionally `primary.csv`: columns region, sector, and one for every further primary input;
+    - optionally `direct.csv`: columns region, category, and satellites named as in `accounts.csv`: what final consumers emit
+      themselves.
 
     Parameters
     ----------
