@@ -1,6 +1,8 @@
 """Checks of arguments at the border of traced code."""
 
+import math
 from collections.abc import Callable
+from numbers import Integral, Real
 from typing import Any
 
 import jax
@@ -29,24 +31,56 @@ def require(condition: Callable[..., Any], message: Callable[[], str] | str, *va
 def floating(value: Any, name: str = "the value") -> Array:
     """Return the value as a floating-point array, keeping float32 and float64 and promoting all else to the default.
 
-    Raises `InputError` for what has no real numbers: text, objects, ragged lists, complex numbers.
+    Raises `InputError` for what has no real numbers: text, objects, ragged lists, complex numbers; and for what has labels.
     """
     if not isinstance(value, jax.Array):
+        if hasattr(value, "to_numpy"):  # pandas and xarray
+            raise InputError(
+                f"{name} is a {type(value).__name__}, whose labels an array would lose unchecked; bring it into the order of "
+                f"the table by economy.align, or give its to_numpy() where it is in that order."
+            )
         try:
-            value = np.asarray(value)
-            value = value.astype(float) if value.dtype == object else value
-        except (TypeError, ValueError):
-            raise InputError(f"{name} is not an array of numbers; give a rectangular one.") from None
+            array = np.asarray(value)
+            value = array.astype(float) if array.dtype == object else array
+        except (TypeError, ValueError, OverflowError):
+            if isinstance(value, (list, tuple, np.ndarray)):
+                raise InputError(f"{name} is not an array of numbers; give a rectangular one.") from None
+            raise InputError(
+                f"{name} is of type {type(value).__name__}, not an array of numbers; give one, such as the table's own "
+                f"(economy.A, economy.final_demand)."
+            ) from None
     array = value if isinstance(value, jax.Array) else _real(value, name)
     if jnp.issubdtype(array.dtype, jnp.complexfloating):
         raise InputError(f"{name} is complex; give real numbers.")
-    return array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(jnp.result_type(float))
+    if not (jnp.issubdtype(array.dtype, jnp.number) or array.dtype == bool):
+        raise InputError(f"{name} holds {array.dtype}, not numbers.")
+    kept = array.dtype in (jnp.float32, jnp.float64)
+    return array if kept else array.astype(jnp.result_type(float))
 
 
 def _real(value: np.ndarray, name: str) -> Array:
     if value.dtype.kind not in "biufc":
         raise InputError(f"{name} holds {value.dtype}, not numbers.")
     return jnp.asarray(value)
+
+
+def positive(value: Any, name: str, below: float = math.inf) -> float:
+    """Return a positive number (below a limit), or raise `InputError`."""
+    if not isinstance(value, Real) or isinstance(value, bool) or not 0 < float(value) < below:
+        limit = "a positive number" if below == math.inf else f"a number between 0 and {below:g}"
+        raise InputError(f"{name} is {_said(value)}; give {limit}.")
+    return float(value)
+
+
+def whole(value: Any, name: str, what: str, *, least: int = 1) -> int:
+    """Return an integer, or raise `InputError` with what it is the number of where it is below the least."""
+    if isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least:
+        return int(value)
+    raise InputError(f"{name} is {_said(value)}; give the {what}, an integer of at least {least}.")
+
+
+def _said(value: Any) -> str:
+    return " ".join(repr(value).split())[:60]
 
 
 def first_bad(bad: Any) -> int:

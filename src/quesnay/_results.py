@@ -2,6 +2,7 @@
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optimistix as optx
 from jaxtyping import PyTree
@@ -15,10 +16,23 @@ class RESULTS(optx.RESULTS):  # pyright: ignore[reportGeneralTypeIssues]
 
     successful = ""
     no_unique_solution = "The system is singular or its solution is not finite, so that there is no unique equilibrium."
-    not_converged = "The solver did not converge within its steps; allow more of them, or use LU()."
+    not_converged = (
+        "The solver did not converge within its max_steps, or there is no equilibrium; give it more of them, a point x0 nearer "
+        "to the equilibrium, or take another solver (LU() for a matrix, Newton() for a System); throw=False returns the last "
+        "point and its residual."
+    )
+    undefined = (
+        "The iteration reached a point where f is not finite, or ran off to infinity; begin nearer to the equilibrium, or take "
+        "smaller steps, as Anderson(mixing=0.5) does; throw=False returns the last point."
+    )
     unproductive = (
         "The technology is not productive (spectral radius of A at or above 1), so that no finite output meets the "
         "demand; check the table's columns whose inputs exceed their output."
+    )
+    undecided = (
+        "The technology cannot be proved productive: its spectral radius is 1 to within rounding, or its coefficients differ "
+        "by too many orders of magnitude; measure the accounts in units of similar size, or take the unproved solution with "
+        "throw=False."
     )
     unproven = (
         "The technology has negative coefficients so large that it cannot be proved productive; clear them with "
@@ -38,8 +52,10 @@ def raise_unless_successful(value: PyTree, result: RESULTS) -> PyTree:
     """
     code = result._value  # pyright: ignore[reportAttributeAccessIssue]
     if concrete(code):
-        if (np.asarray(code) != SUCCESSFUL).any():
-            raise SolveError(RESULTS[result])
+        failed = np.ravel(np.asarray(code)) != SUCCESSFUL
+        if failed.any():
+            first = int(np.argmax(failed))
+            raise SolveError(RESULTS[jax.tree.map(lambda codes: jnp.ravel(codes)[first], result)])
         return value
     arrays, rest = eqx.partition(value, eqx.is_array)
     return eqx.combine(result.error_if(arrays, result != RESULTS.successful), rest)  # pyright: ignore[reportAttributeAccessIssue]

@@ -232,3 +232,13 @@ def test_traced_groups_are_refused():
     A, d, _, _ = economy(1)
     with pytest.raises(q.InputError, match="groups are being traced"):
         jax.jit(lambda groups: extraction(A, d, groups=groups).complete.total)(GROUPS)
+
+
+def test_an_extraction_is_shown_with_its_largest_losses() -> None:
+    A, d = np.array([[0.2, 0.3], [0.1, 0.4]]), np.array([1.0, 2.0])
+    found = q.extraction(A, d)
+    first = repr(found).splitlines()
+    assert first[0] == "Extraction of 2 accounts: the largest losses"
+    largest = int(np.argmax(found.complete.total))
+    assert first[1].split()[:3] == ["complete", f"{largest}:", f"{float(found.complete.total[largest]):,.6g}"]
+    assert "ShapeDtypeStruct" in repr(jax.eval_shape(lambda: q.extraction(A, d)))

@@ -139,6 +139,8 @@ def fetch(
     """
     from . import fetch as fetch_
 
+    if name is None and (to is not None or year or overwrite):
+        raise typer.BadParameter("name a database to download; without options, `quesnay fetch` lists them.")
     if name is None or listing:
         fetch_.show()
     else:

@@ -299,8 +299,8 @@ class Economy:
         """
         return jnp.asarray(labels.align(self.ledger.index, labelled, fill))
 
-    def label(self, result: Any) -> xr.Dataset:
-        """Return a result's variables with region, sector, day and units.
+    def label(self, result: Any, *, outcome: str | None = None) -> xr.Dataset:
+        """Return a result's variables with region, sector, day and units; `outcome` is the unit of its outcome, if any.
 
         The result declares them: `variables()` maps each name to (dims, values, unit), or (dims, values, unit, long name).
         The dim "account" becomes (region, sector) where the table has every sector in every region, and stays one dim with
@@ -315,7 +315,7 @@ class Economy:
             The result declares nothing, or its accounts are not those of this table.
         """
         about = {"table": self.name, "currency": self.currency, "year": self.year}
-        return labels.label(self.ledger.index, result, self.currency, about)
+        return labels.label(self.ledger.index, result, self.currency, about, outcome)
 
     def select(self, regions: Sequence[str] | None = None, sectors: Sequence[str] | None = None) -> "Economy":
         """Return the block of these regions and sectors, in the order of this table, with both identities kept.

@@ -19,8 +19,10 @@ ACCOUNT = "account"
 
 
 class Variable(NamedTuple):
-    """One variable of a result: its dims, its values, its unit (may contain "{currency}"), and what it is in words.
+    """One variable of a result: its dims, its values, its unit, and what it is in words.
 
+    In the unit "{currency}" and "{outcome}" are replaced, the latter by what the user says; values whose unit is "{account}"
+    are positions of accounts (-1 for none) and become "region, sector".
     The dim "account" is the (region, sector) axis in index order; "account_to" is a second one, of pairwise results.
     """
 
@@ -108,12 +110,14 @@ def _level(given: pd.Index, index: pd.MultiIndex) -> int:
     return int(hits[1] >= hits[0])
 
 
-def label(index: pd.MultiIndex, result: Any, currency: str, attributes: Mapping[str, Any]) -> xr.Dataset:
+def label(
+    index: pd.MultiIndex, result: Any, currency: str, attributes: Mapping[str, Any], outcome: str | None = None
+) -> xr.Dataset:
     """Return a result's declared variables with coordinates and units; `Economy.label` documents it."""
     if not callable(getattr(result, "variables", None)):
         raise InputError(
-            f"label: a {type(result).__name__} declares no variables; give a result with a method variables(), "
-            f"name -> (dims, values, unit)."
+            f"label: what is given is of type {type(result).__name__} and declares no variables; give a result with a method "
+            f"variables(), name -> (dims, values, unit)."
         )
     regions, sectors = unique(index, 0), unique(index, 1)
     full = pd.MultiIndex.from_product([regions, sectors], names=index.names)
@@ -123,10 +127,11 @@ def label(index: pd.MultiIndex, result: Any, currency: str, attributes: Mapping[
     for name, declared in result.variables().items():
         variable = _variable(name, declared, len(index))
         accounts |= {d for d in variable.dims if d.split("_")[0] == ACCOUNT}
-        attrs = {"units": variable.unit.replace("{currency}", currency)}
-        if variable.long_name:
-            attrs["long_name"] = variable.long_name
+        attrs = _attributes(variable, currency, outcome)
         dims, values = variable.dims, variable.values
+        if variable.unit == "{account}":
+            named = np.array([*(", ".join(account) for account in index), ""])
+            values = named[values]
         if order is not None:
             dims, values = _expand(dims, values, order, (len(regions), len(sectors)))
         out[name] = xr.Variable(dims, values, attrs)
@@ -135,6 +140,13 @@ def label(index: pd.MultiIndex, result: Any, currency: str, attributes: Mapping[
     extra = {str(k): str(v) for k, v in more().items()} if more is not None else {}
     known = {key: value for key, value in attributes.items() if value is not None}
     return xr.Dataset(out, coords=coords, attrs={**known, **extra})
+
+
+def _attributes(variable: Variable, currency: str, outcome: str | None) -> dict[str, str]:
+    """Return the unit, unless it is that of an outcome which nobody has said, and the long name."""
+    unit = variable.unit.replace("{currency}", currency).replace("{account}", "")
+    attrs = {} if "{outcome}" in unit and outcome is None else {"units": unit.replace("{outcome}", outcome or "")}
+    return attrs | ({"long_name": variable.long_name} if variable.long_name else {})
 
 
 def _variable(name: str, declared: Any, n: int) -> Variable:

@@ -27,6 +27,10 @@ FLOOR = 0.01
 """Least entry of the right-hand side that v is solved for, relative to the largest: a coarse solve then still proves it."""
 REFINEMENTS = 20
 """Solves with M, at most, towards a proof for |M|."""
+ATTEMPTS = 8
+"""Solves, at most, towards a proof for M >= 0: one is enough unless the entries of v differ by many orders of magnitude."""
+NEGATIVE = 0.01
+"""Share of the largest entry of v that a coarse solve cannot get negative by mistake."""
 
 
 class Enclosure(NamedTuple):
@@ -55,21 +59,27 @@ def enclose(
 ) -> Enclosure:
     """Return the enclosure of the equilibrium around x; `approximate(w)` solves `(I - M) v = w` to a few digits."""
     wide = jnp.promote_types(x.dtype, jnp.result_type(float))
-    unit = exact.power(largest(b)).astype(wide)
+    # The unit comes from x as well, which no compiler knows: of a b that is a constant it would fold `(b - x) - b` in `add`.
+    unit = exact.power(jnp.maximum(largest(b), largest(x))).astype(wide)
     known = jax.tree.map(lambda leaf: leaf.astype(wide) if eqx.is_inexact_array(leaf) else leaf, system)
     residual, size = _residual(known, b.astype(wide) / unit, x.astype(wide) / unit)
+    # Machines may read and write numbers below `tiny` as 0.
+    tiny = float(jnp.finfo(x.dtype).tiny)
+    size = size + 2 * tiny / unit
     w = jnp.maximum(size / largest(size), FLOOR)
     mixed = jnp.asarray(False) if system.matrix is None else jnp.any(system.matrix < 0)
-    v, left, ended = _certificate(known, w, approximate, jnp.where(mixed, REFINEMENTS, 1), x.dtype)
+    v, left, ended = _certificate(known, w, approximate, mixed, x.dtype)
     proven = _proves(v, left)
     more = 1 + 16 * float(jnp.finfo(x.dtype).eps)
     radius = jnp.max(size / jnp.where(left > 0, left, 1)) * v * unit * more
-    # With M >= 0 a solution for w > 0 that is not positive disproves productivity, and a singular I - M does; a solver that
-    # found no solution has proved nothing.
-    found = (ended == RESULTS.successful) | (ended == RESULTS.no_unique_solution)
-    failure = RESULTS.where(mixed, RESULTS.unproven, RESULTS.where(found, RESULTS.unproductive, ended))
+    # With M >= 0 a solution for w > 0 that is not positive disproves productivity, and a singular I - M does; a positive one
+    # whose left side is lost in rounding, or a solver that found no solution, has proved nothing.
+    disproved = (ended == RESULTS.no_unique_solution) | ((ended == RESULTS.successful) & jnp.any(v <= 0))
+    undecided = RESULTS.where(ended == RESULTS.successful, RESULTS.undecided, ended)
+    failure = RESULTS.where(mixed, RESULTS.unproven, RESULTS.where(disproved, RESULTS.unproductive, undecided))
     proof = RESULTS.where(proven, RESULTS.successful, failure)
-    return Enclosure((residual * unit).astype(x.dtype), jnp.where(proven, radius, jnp.inf).astype(x.dtype), proof)
+    radius = jnp.where(proven, radius.astype(x.dtype) * more + 2 * tiny, jnp.inf)
+    return Enclosure((residual * unit).astype(x.dtype), radius.astype(x.dtype), proof)
 
 
 def _residual(system: AbstractLinearSystem, b: Array, x: Array) -> tuple[Array, Array]:
@@ -82,33 +92,40 @@ def _residual(system: AbstractLinearSystem, b: Array, x: Array) -> tuple[Array, 
 
 
 def _certificate(
-    known: AbstractLinearSystem, w: Array, approximate, most: Array, dtype
+    known: AbstractLinearSystem, w: Array, approximate, mixed: Array, dtype
 ) -> tuple[Array, Array, RESULTS]:
-    """Return v with `(I - |M|) v` near w, a lower bound of the left side, and how the last solve ended.
+    """Return v with `(I - |M|) v` at w or above, a lower bound of the left side, and how the last solve ended.
 
-    With negative coefficients a solution for M need not prove anything of |M|; it is then refined for |M|.
+    With negative coefficients a solution for M need not prove anything of |M|; it is then refined for |M|. Where rounding hides
+    an entry of the left side, more is asked of that entry.
     """
 
     def unproven(carry):
-        v, left, _, step = carry
-        return (step == 0) | (~_proves(v, left) & (step < most))
+        v, left, _, ended, step = carry
+        disproved = ~mixed & ((ended != RESULTS.successful) | jnp.any(v < -NEGATIVE * jnp.max(jnp.abs(v))))
+        most = jnp.where(mixed, REFINEMENTS, ATTEMPTS)
+        return (step == 0) | (~_proves(v, left) & ~disproved & (step < most))
 
     def refine(carry):
-        v, left, _, step = carry
-        change, ended = approximate((w - left).astype(dtype))
+        v, left, hidden, _, step = carry
+        wanted = jnp.maximum(w, 4 * hidden)
+        change, ended = approximate((wanted - left).astype(dtype))
         v = v + change.astype(w.dtype)
-        return v, _gap(known, v), ended, step + 1
+        left, hidden = _gap(known, v)
+        return v, left, hidden, ended, step + 1
 
-    start = (jnp.zeros_like(w), jnp.zeros_like(w), RESULTS.successful, jnp.asarray(0))
-    return jax.lax.while_loop(unproven, refine, start)[:3]
+    zero = jnp.zeros_like(w)
+    v, left, _, ended, _ = jax.lax.while_loop(unproven, refine, (zero, zero, zero, RESULTS.successful, jnp.asarray(0)))
+    return v, left, ended
 
 
 def _proves(v: Array, left: Array) -> Array:
     return jnp.all(v > 0) & jnp.all(left > 0)
 
 
-def _gap(system: AbstractLinearSystem, v: Array) -> Array:
-    """Return a lower bound of `(I - |M|) v`."""
+def _gap(system: AbstractLinearSystem, v: Array) -> tuple[Array, Array]:
+    """Return a lower bound of `(I - |M|) v`, and the rounding that it allows for."""
     size = jnp.abs(v)
     use = system.magnitude(size)
-    return v - use - 2 * exact.rounding(system.terms, v.dtype) * (size + use)
+    hidden = 2 * exact.rounding(system.terms, v.dtype) * (size + use)
+    return v - use - hidden, hidden

@@ -39,7 +39,10 @@ def product(technology: Float[Array, "n n"] | Network, x: Float[Array, " n"], *,
 
 
 def add(*terms: Array) -> tuple[Array, Array]:
-    """Return the rounded sum of the terms and what rounding lost (Knuth, 1969)."""
+    """Return the rounded sum of the terms and what rounding lost (Knuth, 1969).
+
+    The terms must come from data, as the argument `above` of `_leading` must.
+    """
     total, lost = terms[0], jnp.zeros_like(terms[0])
     for term in terms[1:]:
         new = total + term
@@ -75,7 +78,7 @@ def _dense(M: Array, x: Array) -> Product:
     rest = _times(high, unit - first) + _times(flows - high, unit)
     cut = n * top * 2.0**-of_M
     bound = rounding(2 * n, dtype) * (2.0**-of_x * (2 * sales + cut) + cut)
-    return exact, rest, bound + 4 * n * float(jnp.finfo(dtype).tiny)
+    return exact, rest, bound + 8 * n * float(jnp.finfo(dtype).tiny)
 
 
 def _edges(coefficient: Array, seller: Array, buyer: Array, x: Array) -> Product:
@@ -92,7 +95,7 @@ def _edges(coefficient: Array, seller: Array, buyer: Array, x: Array) -> Product
     rest = jax.ops.segment_sum((big - kept) + (a * v_rest + a_rest * v + a_rest * v_rest), seller, n)
     unit = 4 * float(jnp.finfo(dtype).eps) * power(sales)
     bound = rounding(degree + 4, dtype) * (degree * unit + 2.0 ** (2 - half) * sales)
-    return jax.ops.segment_sum(kept, seller, n), rest, bound + 4 * degree * float(jnp.finfo(dtype).tiny)
+    return jax.ops.segment_sum(kept, seller, n), rest, bound + 8 * degree * float(jnp.finfo(dtype).tiny)
 
 
 def _leading(values: Array, above: Array, bits: int) -> Array:

@@ -7,11 +7,12 @@ import optimistix as optx
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PyTree
 
+from quesnay._checks import floating
 from quesnay._errors import InputError
 from quesnay._results import RESULTS
 
 from .solvers import AbstractIteration, Found, tangent
-from .system import AbstractSystem
+from .system import AbstractSystem, form
 
 
 def iterate(system: AbstractSystem, theta: PyTree, solver: AbstractIteration) -> Found:
@@ -21,8 +22,7 @@ def iterate(system: AbstractSystem, theta: PyTree, solver: AbstractIteration) ->
     in the solve and in the linear solve of its derivatives.
     """
     x0 = jax.tree.map(jax.lax.stop_gradient, system.start(theta))
-    first = system(x0, theta)
-    _same_form(x0, first)
+    first = _same_form(x0, system(x0, theta))
     flat, unravel = ravel_pytree(x0)
     scale = jax.lax.stop_gradient(ravel_pytree(jax.tree.map(_scale, x0, first))[0])
 
@@ -63,14 +63,17 @@ def apart(there: PyTree, here: PyTree) -> Float[Array, ""]:
     return jnp.max(jnp.stack(jax.tree.leaves(jax.tree.map(one, there, here))))
 
 
-def _same_form(x: PyTree, image: PyTree) -> None:
+def _same_form(x: PyTree, image: PyTree) -> PyTree:
+    """Return the image as real arrays, or raise `InputError` where it is not of the form of x."""
+    try:
+        image = jax.tree.map(lambda leaf: floating(leaf, "what f returns"), image)
+    except InputError as error:
+        raise InputError(f"{error} f must return the same form as x0, {form(x)}.") from None
     wanted, got = jax.tree.structure(x), jax.tree.structure(image)
     shapes = [[leaf.shape for leaf in jax.tree.leaves(tree)] for tree in (x, image)]
     if wanted != got or shapes[0] != shapes[1]:
-        raise InputError(
-            f"f returns {got} with shapes {shapes[1]}, but x is {wanted} with shapes {shapes[0]}; "
-            f"f must return the same form as x0."
-        )
+        raise InputError(f"f returns {form(image)}, but x0 is {form(x)}; f must return the same form as x0.")
+    return image
 
 
 def _scale(x: Array, image: Array) -> Array:

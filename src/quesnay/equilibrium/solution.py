@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 from numpy.typing import ArrayLike
 
-from quesnay._checks import floating, require
+from quesnay._checks import concrete, floating, require
 from quesnay._errors import InputError
 from quesnay._results import RESULTS, first_failure, raise_unless_successful, result_if
 
@@ -42,7 +42,8 @@ class Solution(eqx.Module):
     iterations:
         Iterations of the solver, 0 for a direct solve.
     result:
-        How the solve ended; `q.equilibrium.RESULTS[s.result]` is the sentence.
+        How the solve ended: `s.result == q.equilibrium.RESULTS.successful`, and `q.equilibrium.RESULTS[s.result]` is the
+        sentence where it failed.
     """
 
     value: PyTree
@@ -51,6 +52,18 @@ class Solution(eqx.Module):
     error: Float[Array, "*k"]
     iterations: Int[Array, "*k"]
     result: RESULTS
+
+    def __repr__(self) -> str:
+        parts = (self.residual, self.error, self.iterations, self.result)
+        if not all(
+            isinstance(leaf, jax.Array) and leaf.ndim == 0 and concrete(leaf) for leaf in jax.tree.leaves(parts)
+        ):
+            return eqx.tree_pformat(self)
+        values = sum(leaf.size for leaf in jax.tree.leaves(self.value))
+        proof = f"error at most {float(self.error):.1e}" if np.isfinite(self.error) else "no bound of the error"
+        steps = f"{int(self.iterations)} iterations"
+        ended = RESULTS[self.result] or "solved"
+        return f"Solution of {values:,} unknowns: residual {float(self.residual):.1e}, {proof}, {steps}; {ended}"
 
     def variables(self) -> Mapping[str, tuple[tuple[str, ...], Array, str, str]]:
         """Return name -> (dims, values, unit, long name) for `economy.label`."""
@@ -97,13 +110,19 @@ def solve(
         negative coefficients prevent the proof that it is.
     """
     if not isinstance(system, AbstractSystem):
-        raise InputError(f"system is a {type(system).__name__}; give Leontief(A), Price(A), Ghosh(B) or System(f, x0).")
+        raise InputError(
+            f"system is of type {type(system).__name__}; give Leontief(A), Price(A), Ghosh(B) or System(f, x0)."
+        )
+    if isinstance(solver, type) and issubclass(solver, AbstractSolver):
+        raise InputError(f"solver is the class {solver.__name__}; give a solver, {solver.__name__}().")
     if solver is not None and not isinstance(solver, AbstractSolver):
-        raise InputError(f"solver is a {type(solver).__name__}; give one of quesnay's, such as LU() or Anderson().")
+        raise InputError(
+            f"solver is of type {type(solver).__name__}; give one of quesnay's, such as LU() or Anderson()."
+        )
     if isinstance(system, AbstractLinearSystem):
         solution = _linear(system, theta, DEFAULT if solver is None else solver)
     else:
-        solution = _nonlinear(system, theta, Anderson() if solver is None else solver)
+        solution = _nonlinear(system, _traceable(theta), Anderson() if solver is None else solver)
     return raise_unless_successful(solution, solution.result) if throw else solution
 
 
@@ -161,8 +180,14 @@ def _nonlinear(system: AbstractSystem, theta: PyTree, solver: AbstractSolver) ->
     found = iterate(system, theta, solver)
     residual = relative_residual(system, theta, found.value)
     unknown = jax.tree.map(lambda leaf: jnp.full_like(leaf, jnp.inf), found.value)
-    result = first_failure(found.result, _lost(residual, solver.tolerance))
+    undefined = result_if(~jnp.isfinite(residual), RESULTS.undefined)
+    result = first_failure(undefined, found.result, _lost(residual, solver.tolerance))
     return Solution(found.value, residual, unknown, jnp.full_like(residual, jnp.inf), found.iterations, result)
+
+
+def _traceable(theta: PyTree) -> PyTree:
+    """Return theta with its floats as arrays: a new value of one is no reason to compile anew."""
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf) if isinstance(leaf, float) else leaf, theta)
 
 
 def _lost(residual: Array, tolerance: float) -> RESULTS:

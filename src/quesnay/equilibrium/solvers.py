@@ -1,6 +1,7 @@
 """How an equilibrium is solved: small final settings, each of which names the method of a library."""
 
 import abc
+import dataclasses
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ import lineax as lx
 import optimistix as optx
 from jaxtyping import Array, Int, PyTree
 
+from quesnay._checks import positive, whole
 from quesnay._results import RESULTS
 
 from . import krylov
@@ -35,6 +37,14 @@ class Found(NamedTuple):
 
 class AbstractSolver(eqx.Module):
     """A way to find an equilibrium; derivatives follow from the implicit function theorem, whichever it is."""
+
+    def __check_init__(self):
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.type in (int, "int"):
+                whole(value, field.name, "number", least=0)
+            else:
+                positive(value, field.name)
 
     @abc.abstractmethod
     def coarse(self) -> "AbstractLinearSolver":

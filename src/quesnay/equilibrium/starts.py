@@ -6,14 +6,14 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int, PyTree
 
-from quesnay._checks import concrete, floating, require
+from quesnay._checks import concrete, floating, positive, require
 from quesnay._errors import InputError, SolveError
 from quesnay._results import RESULTS
 
 from .iteration import apart
 from .solution import Solution, solve
 from .solvers import AbstractIteration, Anderson
-from .system import AbstractSystem, System
+from .system import AbstractSystem, System, form
 
 EIGENVALUES = 1000
 """Unknowns up to which the eigenvalues at an equilibrium are computed."""
@@ -84,8 +84,7 @@ def equilibria(
     points, many = _starts(system, starts)
     if not concrete(points, theta, eqx.filter(system, eqx.is_array)):
         raise InputError("equilibria counts what it finds, which jit and vmap cannot; call it outside of them.")
-    if not 0 < distinct < 1:
-        raise InputError(f"distinct is {distinct}; give a share between 0 and 1, such as 1e-6.")
+    distinct = positive(distinct, "distinct", below=1)
     found: Solution = eqx.filter_vmap(lambda x0: solve(System(system.f, x0), theta, solver=solver, throw=False))(points)
     good = np.asarray(found.result == RESULTS.successful)
     if not good.any():
@@ -119,6 +118,12 @@ class Reproduction(eqx.Module):
     solution: Solution
     reproduced: Array
 
+    def __repr__(self) -> str:
+        if not concrete(self) or not isinstance(self.reproduced, Array):
+            return eqx.tree_pformat(self)
+        said = "reproduced" if bool(self.reproduced) else "not reproduced"
+        return f"Reproduction: {said}, residual {float(self.residual):.1e}, distance {float(self.distance):.1e}"
+
 
 def reproduce(
     system: AbstractSystem,
@@ -148,9 +153,9 @@ def reproduce(
     InputError
         observed has another form than x0, or entries that are not finite.
     """
+    tolerance = positive(tolerance, "tolerance")
     free = System(system, observed)
-    if isinstance(system, System):
-        _same(system.x0, free.x0)
+    _same(system.x0 if isinstance(system, System) else system.start(floating(theta, "the right-hand side")), free.x0)
     found = solve(free, theta, solver=Anderson() if solver is None else solver, throw=False)
     image = system(free.x0, theta)
     residual, distance = (apart(there, free.x0) for there in (image, found.value))
@@ -177,7 +182,7 @@ def _starts(system: System, starts: PyTree) -> tuple[PyTree, int]:
 def _same(x0: PyTree, given: PyTree) -> None:
     forms = [(jax.tree.structure(tree), [leaf.shape for leaf in jax.tree.leaves(tree)]) for tree in (x0, given)]
     if forms[0] != forms[1]:
-        raise InputError(f"the point has the form {forms[1]}, but x0 of the system has {forms[0]}; give the same.")
+        raise InputError(f"the point is {form(given)}, but x0 of the system is {form(x0)}; give the same form.")
 
 
 def _assign(arrays: list[np.ndarray], good: np.ndarray, distinct: float) -> tuple[np.ndarray, list[int]]:

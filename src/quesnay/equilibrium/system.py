@@ -1,6 +1,7 @@
 """Systems in equilibrium, `x = f(x, theta)`, and the three linear ones of input-output analysis."""
 
 import abc
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -59,6 +60,10 @@ class System(AbstractSystem):
     def __init__(self, f: Callable[[PyTree, PyTree], PyTree], x0: PyTree):
         if not callable(f):
             raise InputError(f"f is a {type(f).__name__}; give a function of (x, theta).")
+        if not _takes_two(f):
+            raise InputError(
+                "f does not take two arguments; give a function of (x, theta), even where theta is not used."
+            )
         leaves, form = jax.tree.flatten(x0)
         if not leaves:
             raise InputError("x0 is empty; give the point at which to begin, with the form of x.")
@@ -72,6 +77,11 @@ class System(AbstractSystem):
 
     def start(self, theta):
         return self.x0
+
+
+def form(tree: PyTree) -> str:
+    """Return in words what a pytree is made of, such as `{'price': (58,), 'output': (58,)}`: the shape of every array."""
+    return str(jax.tree.map(lambda leaf: jnp.shape(leaf), tree))
 
 
 class AbstractLinearSystem(AbstractSystem):
@@ -260,6 +270,16 @@ class Ghosh(AbstractLinearSystem):
     @property
     def size(self):
         return self.B.shape[-1]
+
+
+def _takes_two(f: Callable) -> bool:
+    try:
+        inspect.signature(f).bind(None, None)
+    except TypeError:
+        return False
+    except ValueError:  # a builtin that does not say what it takes
+        return True
+    return True
 
 
 def _technology(name: str, value: Any) -> Any:

@@ -4,8 +4,6 @@ import hashlib
 import io
 import os
 import re
-import tomllib
-from collections.abc import Iterator
 from numbers import Real
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,35 +14,14 @@ import pandas as pd
 from quesnay._errors import QuesnayError, TableError
 from quesnay.economy.accounts import Economy
 from quesnay.economy.ledger import ALL, multi_index
-from quesnay.economy.match import listed, suggestion
+from quesnay.economy.match import listed, refuse_duplicates, suggestion
 
 from .archives import check
+from .excel_mapping import entries_of, entry_of
 
 RANGE = re.compile(
     r"(?:(?P<sheet>'(?:[^']|'')+'|[^'!]+)!)?\$?([A-Za-z]{1,3})\$?(\d{1,7})(?::\$?([A-Za-z]{1,3})\$?(\d{1,7}))?"
 )
-TOP = {
-    "workbook": str,
-    "sheet": str,
-    "currency": str,
-    "year": int,
-    "name": str,
-    "region": str,
-    "blank": (int, float),
-    "Z": dict,
-    "Y": dict,
-    "final_demand": str,
-    "output": str,
-    "primary": dict,
-    "satellites": dict,
-}
-"""Keys of the mapping and the kinds of their values."""
-PARTS = {
-    "Z": {"cells": str, "rows": str, "columns": str},
-    "Y": {"cells": (str, list), "rows": str, "columns": (str, list)},
-    "primary": {"cells": (str, list), "rows": (str, list), "columns": str, "names": dict},
-    "satellites": {"cells": str, "unit": str, "direct": (str, dict)},
-}
 READ = (".xlsx", ".xlsm")
 
 
@@ -229,7 +206,8 @@ def excel(mapping: str | os.PathLike[str], *, close: str | None = None) -> Econo
     - `[Z]`: `cells` (n, n), rows supply; `rows` and, where they differ, `columns`: the labels, one column (row) of sectors,
       or two, regions first;
     - `[Y]`: `cells` (n, m) and `columns`; or `final_demand`, a range of n cells; optionally `output`, n cells;
-    - `[primary]`: `cells` (k, n) and `rows`; `[primary.names]` renames rows, such as to "value_added" and "imports";
+    - `[primary]`: `cells` (k, n) and `rows`; `[primary.names]` renames rows, such as to "value_added" and "imports"; rows
+      that get the same name are added up;
     - `[satellites.NAME]`: `unit`, `cells` (n), and `direct`, what final consumers emit themselves: a range (m), or a cell
       by category, as in `direct = { Households = "H2" }`.
 
@@ -254,7 +232,7 @@ def excel(mapping: str | os.PathLike[str], *, close: str | None = None) -> Econo
     """
     path = Path(mapping)
     try:
-        entries = _entries(path)
+        entries = entries_of(path)
         workbook = path.parent / entries["workbook"]
         if workbook.suffix.lower() not in READ:
             raise TableError(f"{workbook.name} is not a workbook of the kinds {listed(READ)}; save it as .xlsx.")
@@ -294,12 +272,14 @@ def _economy(mapping: Mapping, stem: str, source: dict[str, str], close: str | N
         for label, new in renamed.items():
             if label not in names or not isinstance(new, str):
                 raise TableError(f"primary.names: there is no row {label!r}{suggestion(label, names) or '.'}")
-        parts["primary"] = pd.DataFrame(values, [renamed.get(name, name) for name in names], own)
+        refuse_duplicates(pd.Index([name for name in names if name not in renamed]), "primary.rows")
+        new = pd.Index([renamed.get(name, name) for name in names])
+        parts["primary"] = pd.DataFrame(values, new, own).groupby(level=0, sort=False).sum()
     satellites, direct = {}, {}
     for name, entry in given.get("satellites", {}).items():
         where = f"satellites.{name}"
         cells = mapping.series(entry["cells"], f"{where}.cells", rows, columns)
-        satellites[name] = (cells, _entry(entry, where, "unit"))
+        satellites[name] = (cells, entry_of(entry, where, "unit"))
         if "direct" in entry:
             if categories is None:
                 raise TableError(f"{where}.direct goes with the columns of Y, and there is no [Y]; add it.")
@@ -320,7 +300,9 @@ def _economy(mapping: Mapping, stem: str, source: dict[str, str], close: str | N
 def _parts(mapping: Mapping, entry: dict[str, Any], where: str, n: int, *, across: bool) -> tuple[pd.Index, np.ndarray]:
     """Return the labels and the numbers of a block that may be given as several ranges, side by side or one below another."""
     key = "columns" if across else "rows"
-    cells, labels = ([part] if isinstance(part, str) else part for part in (entry["cells"], _entry(entry, where, key)))
+    cells, labels = (
+        [part] if isinstance(part, str) else part for part in (entry["cells"], entry_of(entry, where, key))
+    )
     if not cells or len(cells) != len(labels) or not all(isinstance(text, str) for text in [*cells, *labels]):
         raise TableError(
             f"{where}: cells and {key} are {cells} and {labels}; give a range of labels with every range of cells."
@@ -340,56 +322,6 @@ def _direct(mapping: Mapping, given: Any, where: str, categories: pd.Index) -> p
         return pd.Series(mapping.vector(given, where, len(categories)), categories)
     cells = {category: mapping.vector(str(text), f"{where}.{category}", 1)[0] for category, text in given.items()}
     return pd.Series(cells, dtype=float)
-
-
-def _entries(path: Path) -> dict[str, Any]:
-    """Return the mapping, its keys and their kinds checked."""
-    if not path.is_file():
-        raise TableError("There is no such mapping file; give the path of a .toml file.")
-    try:
-        entries = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise TableError(f"This is not a TOML file ({error}); correct the line.") from None
-    for where, key, value, kinds in _walk(entries):
-        if key not in kinds:
-            raise TableError(
-                f"The key {where}{key} is unknown{suggestion(key, kinds) or f'; the keys are {listed(kinds)}.'}"
-            )
-        if not isinstance(value, kinds[key]) or isinstance(value, bool):
-            raise TableError(f"The key {where}{key} is {value!r}; give {_kind(kinds[key])}.")
-    for key in ("workbook", "currency", "Z"):
-        _entry(entries, "", key)
-    for part in ("Z", "Y", "primary"):
-        if part in entries:
-            _entry(entries[part], part, "cells")
-    _entry(entries["Z"], "Z", "rows")
-    for name, entry in entries.get("satellites", {}).items():
-        _entry(entry, f"satellites.{name}", "cells")
-    return entries
-
-
-def _walk(entries: dict[str, Any]) -> Iterator[tuple[str, str, Any, dict[str, Any]]]:
-    """Yield every key with its place, its value and the keys that are known there."""
-    for key, value in entries.items():
-        yield "", key, value, TOP
-        if key in PARTS and isinstance(value, dict):
-            inner_tables = {f"{key}.{name}.": entry for name, entry in value.items()}
-            for where, table in (inner_tables if key == "satellites" else {f"{key}.": value}).items():
-                if not isinstance(table, dict):
-                    raise TableError(f"The key {where[:-1]} is {table!r}; give a table, as in [{where[:-1]}].")
-                for inner, text in table.items():
-                    yield where, inner, text, PARTS[key]
-
-
-def _kind(kind: Any) -> str:
-    words = {str: "a text", int: "a whole number", dict: "a table", (int, float): "a number"}
-    return words.get(kind, "a range")
-
-
-def _entry(table: dict[str, Any], where: str, key: str) -> Any:
-    if key not in table:
-        raise TableError(f"The key {f'{where}.' if where else ''}{key} is missing; add it.")
-    return table[key]
 
 
 def _letters(number: int) -> str:

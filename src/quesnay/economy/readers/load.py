@@ -132,13 +132,16 @@ def recognise(path: Path, names: tuple[str, ...]) -> str:
 def _unknown(path: Path, bases: set[str]) -> str:
     by_hand = "call one of quesnay.economy.readers"
     if path.suffix.lower() == ".toml":
-        return "it is a TOML file; where it maps the ranges of a workbook, call quesnay.economy.readers.excel."
+        return "it is a TOML file; where it maps the ranges of a workbook, call quesnay.readers.excel(path)."
     if {"A.csv", "D.csv"} <= bases or {"A.parquet", "D.csv"} <= bases or {"A.bin", "D.bin"} <= bases:
-        return "it looks like a model made by useeior; call quesnay.economy.readers.useeio."
+        return "it looks like a model made by useeior; call quesnay.readers.useeio(path)."
     if path.is_dir():
         return f"it has neither {FLOWS} nor {PARAMETERS} nor the files of a known database; {by_hand}."
     if path.suffix.lower() in (".xlsx", ".xlsm"):
-        return "it is a workbook; call quesnay.economy.readers.excel with a file that maps its ranges."
+        return (
+            "it is a workbook; write a .toml file that says which ranges are what and give that to quesnay.readers.excel, "
+            "whose help says how."
+        )
     if path.suffix.lower() == ".zip":
         return f"it was not written by pymrio; parse it with pymrio and pass the system to from_pymrio, or {by_hand}."
     return f"it is a file of another kind; give the folder that holds {FLOWS}, a table saved by pymrio, or {by_hand}."

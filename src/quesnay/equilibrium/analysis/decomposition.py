@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
-from quesnay._checks import concrete, floating
+from quesnay._checks import concrete, floating, positive
 from quesnay._errors import InputError, SolveError
 
 FIRST_NODES, MAX_NODES = 4, 512
@@ -91,8 +91,7 @@ def decompose_path(
     Economics 15 (the straight path); Owen (1972), Management Science 18 (its equality with Shapley's value).
     """
     line = _line(outcome, start, end)
-    if not tolerance > 0:
-        raise InputError(f"tolerance is {tolerance!r}; give a positive number.")
+    tolerance = positive(tolerance, "tolerance")
     if nodes is not None:
         if isinstance(nodes, bool) or not isinstance(nodes, int) or nodes < 2 or nodes % 2:
             raise InputError(f"nodes is {nodes!r}; give an even number of at least 2.")
@@ -244,6 +243,8 @@ def _path_effects(line: _Line, coarse: dict[Hashable, Array], fine: dict[Hashabl
 
 
 def _line(outcome: Callable[[Any], Array], start: PyTree, end: PyTree) -> _Line:
+    if not callable(outcome):
+        raise InputError(f"outcome is of type {type(outcome).__name__}; give a function of the factors.")
     begin, structure = _entries(start)
     finish, other = _entries(end)
     if structure != other:

@@ -18,6 +18,9 @@ from quesnay.network import Network
 
 from .inverse import precision, vector, weights
 
+SHOWN = 3
+"""Losses that the text of an extraction shows for each convention."""
+
 
 class Loss(eqx.Module):
     """What one way of extraction takes from the economy, for each of g extracted accounts or groups.
@@ -72,6 +75,7 @@ class Extraction(eqx.Module):
     external_forward: Loss
     isolated: Loss
     grouped: bool = eqx.field(static=True)
+    unit: str = eqx.field(static=True)
 
     def variables(self) -> Mapping[str, tuple[tuple[str, ...], Array, str, str]]:
         """Return name -> (dims, values, unit, long name) for `economy.label`."""
@@ -86,7 +90,20 @@ class Extraction(eqx.Module):
             "external_forward": (self.external_forward, "sells nothing to other accounts"),
             "isolated": (self.isolated, "trades nothing with other accounts"),
         }
-        return {name: (dims, loss.total, "{outcome}", f"loss where it {words}") for name, (loss, words) in said.items()}
+        return {name: (dims, loss.total, self.unit, f"loss where it {words}") for name, (loss, words) in said.items()}
+
+    def __repr__(self) -> str:
+        if not all(isinstance(leaf, jax.Array) and concrete(leaf) for leaf in jax.tree.leaves(self)):
+            return eqx.tree_pformat(self)
+        totals = {name: values for name, (_, values, _, _) in self.variables().items()}
+        *cases, count = self.complete.total.shape
+        what = f"{count:,} {'groups' if self.grouped else 'accounts'}"
+        lines = [f"Extraction of {what}{f', {cases[0]} outcomes' if cases else ''}: the largest losses"]
+        for name, values in totals.items():
+            each = np.asarray(values).reshape(-1, count)[0]
+            first = np.argsort(-np.abs(each), kind="stable")[:SHOWN]
+            lines.append(f"  {name.replace('_', ' '):<18}" + "".join(f"{k:>6}: {each[k]:<12,.6g}" for k in first))
+        return "\n".join(line.rstrip() for line in lines)
 
 
 def extraction(
@@ -151,7 +168,7 @@ def extraction(
     held = {name: (columns.T, jnp.ones_like(x)) for name in cuts} | {"allocation": (rows, x)}
     place = jnp.asarray(row), jnp.asarray(account)
     losses = {name: Loss(totals[name], *cuts[name], *held[name], *place) for name in cuts}
-    return Extraction(**losses, grouped=groups is not None)
+    return Extraction(**losses, grouped=groups is not None, unit="{currency}" if outcome is None else "{outcome}")
 
 
 @eqx.filter_jit

@@ -50,9 +50,16 @@ def _finite(array: Array, name: str) -> Array:
 
 def position(value: ArrayLike, name: str, size: int) -> Array:
     """Return the positions of accounts as integers from 0 to size - 1, or raise `InputError`."""
-    array = jnp.asarray(value)
+    try:
+        array = value if isinstance(value, jax.Array) else np.asarray(value)
+    except (TypeError, ValueError):  # a ragged list
+        array = np.asarray(None)
     if not jnp.issubdtype(array.dtype, jnp.integer):
-        raise InputError(f"{name} is {array.dtype}; give the position of an account, an integer from 0 to {size - 1}.")
+        raise InputError(
+            f"{name} is {' '.join(str(value).split())[:60]}; give the position of an account, an integer from 0 to {size - 1}: "
+            f"that of a label is economy.index.get_loc(label)."
+        )
+    array = jnp.asarray(array)
     require(
         lambda v: (v >= 0) & (v < size),
         lambda: f"{name} is {value}, but the accounts are numbered 0 to {size - 1}.",
@@ -65,6 +72,8 @@ def codes(labels: Iterable[Hashable], name: str, size: int, known: tuple = ()) -
     """Return the different labels, those known first and then in order of appearance, and each label's position there."""
     if not concrete(labels):
         raise InputError(f"{name} are being traced; labels are fixed: give a list of text or integers.")
+    if isinstance(labels, str) or not isinstance(labels, Iterable):
+        raise InputError(f"{name} is of type {type(labels).__name__}; give a list of text or integers.")
     given = tuple(np.asarray(labels).tolist() if isinstance(labels, jax.Array) else labels)
     if len(given) != size:
         raise InputError(f"{name} has {len(given)} labels; give {size}.")

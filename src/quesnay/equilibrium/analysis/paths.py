@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping
-from operator import index
 from typing import Any
 
 import equinox as eqx
@@ -12,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 from numpy.typing import ArrayLike
 
-from quesnay._checks import concrete, floating, require
+from quesnay._checks import concrete, floating, require, whole
 from quesnay._errors import InputError, SolveError
 from quesnay._results import RESULTS
 from quesnay.equilibrium.solution import solve
@@ -76,7 +75,10 @@ class Paths(eqx.Module):
 
     @property
     def share(self) -> Float[np.ndarray, " p"]:
-        """Value of each path relative to the total (p,); refused where the total cannot be told from zero."""
+        """Value of each path over the total (p,), while the text of the list has it over the sum of absolute values.
+
+        The two differ where anything is negative. Refused where the total cannot be told from zero.
+        """
         if not abs(self.total) > self.total_error:
             raise InputError("the total cannot be told from zero, so that no path has a share of it; use magnitude.")
         return self.value / self.total
@@ -103,7 +105,12 @@ class Paths(eqx.Module):
         return {
             "value": (("path",), self.value, "{outcome}", "value of the path"),
             "tier": (("path",), self.tier, "1", "transactions along the path"),
-            "accounts": (("path", "step"), self.accounts, "1", "positions of the accounts along the path, then -1"),
+            "accounts": (
+                ("path", "step"),
+                self.accounts,
+                "{account}",
+                "accounts along the path, from the source to what is bought",
+            ),
             "by_source": (("account",), self.by_source(), "{outcome}", "listed paths, by where the impact arises"),
             "arising": (("account",), self.arising, "{outcome}", "all paths, by where the impact arises"),
             "by_demand": (("account",), self.by_demand(), "{outcome}", "listed paths, by what final demand takes"),
@@ -169,8 +176,7 @@ def paths(
     Lenzen (2003), Structural Change and Economic Dynamics 14; Peters and Hertwich (2006), Economic Systems Research 18.
     """
     A, d, r = _numbers(A, d, intensity)
-    if isinstance(count, bool) or not hasattr(count, "__index__") or index(count) < 1:
-        raise InputError(f"count is {count!r}; give the number of paths to list, an integer of at least 1.")
+    count = whole(count, "count", "number of paths to list")
     signed_chain = bool(np.any(A < 0) or np.any(r < 0))
     negative = signed_chain or bool(np.any(d < 0))
     upper, multipliers = _magnitude_of_multipliers(np.abs(A), np.abs(r), solver)
@@ -178,7 +184,7 @@ def paths(
     magnitude, magnitude_error = (
         _total(np.abs(A), np.abs(d), np.abs(r), upper, solver)[1:] if negative else (total, error)
     )
-    found, exhausted, floor = largest(A, d, r, index(count))
+    found, exhausted, floor = largest(A, d, r, count)
     listed = found[:count]
     values = np.array([value for value, _ in listed])
     tier = np.array([len(path) - 1 for _, path in listed], dtype=int)
@@ -336,9 +342,8 @@ def production_layers(
         raise InputError(
             f"final demand has shape {demand.shape} and intensity {r.shape}; the system has {system.size} accounts."
         )
-    if isinstance(layers, bool) or not hasattr(layers, "__index__") or index(layers) < 1:
-        raise InputError(f"layers is {layers!r}; give an integer of at least 1.")
+    layers = whole(layers, "layers", "number of layers")
     demand = demand.astype(jnp.result_type(demand, system.apply(demand)))
-    rest, values = jax.lax.scan(lambda y, _: (system.apply(y), r * y), demand, length=index(layers))
+    rest, values = jax.lax.scan(lambda y, _: (system.apply(y), r * y), demand, length=layers)
     remainder = r * solve(system, rest, solver=solver).value
     return ProductionLayers(values, remainder, jnp.sum(values, axis=0) + remainder)
