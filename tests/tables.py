@@ -1,5 +1,7 @@
 """Random tables and models for the laws."""
 
+from fractions import Fraction
+
 import hypothesis.strategies as st
 import numpy as np
 
@@ -48,3 +50,19 @@ def random_shock(seed: int, n: int) -> q.CapacityLoss:
     return q.CapacityLoss(
         loss, start=float(rng.integers(0, 8)), duration=float(rng.integers(0, 10)), recovery=q.Exponential(days=8.0)
     )
+
+
+def exact(A, d):
+    """Solve `(I - A) x = d` in rational arithmetic: no rounding at all."""
+    n = len(d)
+    rows = [
+        [Fraction(int(i == j)) - Fraction(float(A[i, j])) for j in range(n)] + [Fraction(float(d[i]))] for i in range(n)
+    ]
+    for k in range(n):
+        pivot = next(i for i in range(k, n) if rows[i][k] != 0)
+        rows[k], rows[pivot] = rows[pivot], rows[k]
+        rows[k] = [v / rows[k][k] for v in rows[k]]
+        for i in range(n):
+            if i != k and rows[i][k] != 0:
+                rows[i] = [v - rows[i][k] * w for v, w in zip(rows[i], rows[k], strict=True)]
+    return [row[-1] for row in rows]

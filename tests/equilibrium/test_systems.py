@@ -3,7 +3,9 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
+import xarray as xr
 
 import quesnay as q
 
@@ -165,7 +167,19 @@ def test_the_observed_state_is_reproduced_or_not():
         (lambda: q.System(saddle, jnp.array([jnp.nan])), "x0 has entries that are not finite"),
         (lambda: q.solve(q.System(saddle, jnp.ones(1)), 1.0, solver=q.LU()), "LU solves linear systems"),
         (lambda: q.solve(q.System(lambda x, t: x[:1], jnp.ones(2)), 1.0), "f must return the same form as x0"),
-        (lambda: q.solve(q.System(saddle, jnp.ones(1)), 1.0, solver="newton"), "solver is a str"),
+        (lambda: q.solve(q.System(saddle, jnp.ones(1)), 1.0, solver="newton"), "solver is of type str"),
+        (
+            lambda: q.solve(q.System(saddle, jnp.ones(1)), 1.0, solver=q.Newton),
+            r"solver is the class Newton; give .* Newton\(\)",
+        ),
+        (lambda: q.solve([[0.5]], [1.0]), r"system is of type list; give Leontief\(A\)"),
+        (lambda: q.System(lambda x: x, jnp.ones(1)), r"f does not take two arguments; give a function of \(x, theta\)"),
+        (lambda: q.solve(q.System(lambda x, t: 1j * x, jnp.ones(1)), 1.0), "what f returns is complex"),
+        (lambda: q.solve(q.System(lambda x, t: {1}, jnp.ones(1)), 1.0), "what f returns is of type set"),
+        (lambda: q.Anderson(memory=-1), "memory is -1; give"),
+        (lambda: q.Forward(max_steps=2.5), "max_steps is 2.5; give"),
+        (lambda: q.BiCGStab(tolerance=None), "tolerance is None; give a positive number"),
+        (lambda: q.reproduce(q.Leontief([[0.5]]), [1.0], jnp.ones(2)), "give the same"),
         (lambda: q.equilibria(q.Leontief([[0.5]]), [1.0], jnp.ones((2, 1))), "a linear system has one equilibrium"),
         (lambda: q.equilibria(q.System(saddle, jnp.ones(1)), 1.0, jnp.ones((2, 3))), "give the same"),
         (lambda: q.reproduce(q.System(saddle, jnp.ones(1)), 1.0, jnp.ones(2)), "give the same"),
@@ -175,6 +189,45 @@ def test_bad_input_is_refused_in_one_sentence(call, message):
     with pytest.raises(q.InputError, match=message) as caught:
         call()
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "array", [lambda: pd.Series([1.0, 2.0], ["a", "b"]), lambda: xr.DataArray([1.0, 2.0], dims="x")]
+)
+def test_labelled_data_are_no_arrays(array):
+    """Their labels, in whatever order, would be lost."""
+    for call in (lambda d: q.solve(q.Leontief(np.eye(2) / 2), d), lambda d: q.paths(np.eye(2) / 2, np.ones(2), d)):
+        with pytest.raises(q.InputError, match=r"whose labels an array would lose.* economy.align"):
+            call(array())
+
+
+def test_a_number_in_theta_is_no_reason_to_compile_anew():
+    traced = []
+
+    def f(x, theta):
+        traced.append(theta)
+        return 0.5 * x + theta["cost"]
+
+    system = q.System(f, jnp.ones(2))
+    np.testing.assert_allclose(q.solve(system, {"cost": 0.5}).value, 1.0)
+    before = len(traced)
+    np.testing.assert_allclose(q.solve(system, {"cost": 0.75}).value, 1.5)
+    assert len(traced) == before
+
+
+def test_a_point_where_f_is_not_defined_is_said():
+    with pytest.raises(q.SolveError, match="reached a point where f is not finite"):
+        q.solve(q.System(lambda x, theta: jnp.log(x - 5), jnp.ones(2)), None)
+
+
+def test_results_say_in_a_line_what_they_are():
+    s = q.solve(q.System(lambda x, theta: 0.5 * x + theta, jnp.ones(2)), 0.5, solver=q.Newton())
+    assert (
+        repr(s)
+        == f"Solution of 2 unknowns: residual 0.0e+00, no bound of the error, {int(s.iterations)} iterations; solved"
+    )
+    assert "ShapeDtypeStruct" in repr(jax.eval_shape(lambda: s))
+    assert repr(q.reproduce(q.Leontief([[0.5]]), [1.0], [2.0])).startswith("Reproduction: reproduced, residual 0.0e+00")
 
 
 def test_a_system_without_equilibrium_is_an_error_or_a_code():

@@ -154,8 +154,12 @@ def reproduce(
         observed has another form than x0, or entries that are not finite.
     """
     tolerance = positive(tolerance, "tolerance")
-    free = System(system, observed)
-    _same(system.x0 if isinstance(system, System) else system.start(floating(theta, "the right-hand side")), free.x0)
+    if isinstance(system, System):
+        free = System(system, observed)
+        _same(system.x0, free.x0)
+    else:
+        theta, free = floating(theta, "the right-hand side"), System(system, floating(observed, "observed"))
+        _same(theta, free.x0)
     found = solve(free, theta, solver=Anderson() if solver is None else solver, throw=False)
     image = system(free.x0, theta)
     residual, distance = (apart(there, free.x0) for there in (image, found.value))
