@@ -191,7 +191,7 @@ def judge(cases: list[dict]) -> list[dict[str, object]]:
                 "n": case["n"],
                 "best": best,
                 "default_over_best": round(default / case["solve"][best]["ratio"], 2),
-                "default_over_scipy_lu": None if direct is None else round(default / direct, 3),
+                "default_over_scipy_lu": None if direct is None else float(f"{default / direct:.3g}"),
                 "default_value_alone_over_scipy_lu": alone(case["solve"]),
                 "gradient_over_solve": case["gradient_over_solve"]["ratio"],
             }
