@@ -226,3 +226,15 @@ def test_the_note_says_when_the_primary_rows_leave_no_value_added() -> None:
     assert other.amount == 68
     assert "already" not in other.sentence
     assert not any("value_added" in n.sentence for n in small(primary=wages.rename({"Wages": "value_added"})).notes)
+
+
+def test_an_outcome_has_the_unit_that_is_said_and_a_path_its_accounts(us2020: q.Economy) -> None:
+    found = q.paths(us2020.A, us2020.final_demand, us2020.intensity("ghg"), count=20)
+    data = us2020.label(found, outcome="kt CO2e")
+    assert data.value.attrs["units"] == data.by_source.attrs["units"] == "kt CO2e"
+    assert "units" not in us2020.label(found).value.attrs
+    for k in range(20):
+        steps = [", ".join(account) for account in us2020.index[found.sequence(k)]]
+        assert [str(step) for step in data.accounts.values[k] if step] == steps
+    lost = q.extraction(us2020.A, us2020.final_demand)
+    assert us2020.label(lost).complete.attrs["units"] == us2020.currency

@@ -205,6 +205,7 @@ def test_the_command_lists_what_there_is(arguments: list[str], quesnay: Command,
         (["eora26"], "set EORA_EMAIL and EORA_PASSWORD"),
         (["gloria"], "ielab.info"),
         (["nothing"], "There is no database 'nothing'"),
+        (["--year", "2011"], "There is no database to download; name one"),
         (["oecd", "--year", "1066"], "no year 1066"),
     ],
 )

@@ -139,6 +139,11 @@ def test_the_united_kingdom_germany_chile_and_belgium(tables: dict[str, Any]) ->
     assert float(tables["uk"].value_added.sum()) == pytest.approx(1_327_923, abs=1)
     assert set(tables["germany"].source) == {"germany.toml", "germany.xlsx"}
     assert float(tables["germany"].direct("CO2").sum()) == 217_137
+    # The table's own row of gross value added, which is the sum of the four rows that the mapping calls value_added.
+    assert float(tables["germany"].value_added.sum()) == 1_624_160
+    # From the table's README: the GDP of the United States in 2019.
+    assert float(tables["total"].value_added.sum()) == pytest.approx(21_540e3, rel=3e-5)
+    assert float(tables["domestic"].value_added.sum()) == pytest.approx(21_540e3, rel=3e-5)
     assert tables["states"].frame("Z").equals(q.load("us-2020").frame("Z"))
 
 

@@ -140,7 +140,7 @@ def fetch(
     from . import fetch as fetch_
 
     if name is None and (to is not None or year or overwrite):
-        raise typer.BadParameter("name a database to download; without options, `quesnay fetch` lists them.")
+        raise InputError("There is no database to download; name one, of those that `quesnay fetch` lists.")
     if name is None or listing:
         fetch_.show()
     else:
