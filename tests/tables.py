@@ -14,10 +14,13 @@ seeds = st.integers(0, 2**32 - 1)
 sizes = st.sampled_from(SIZES)
 
 
-def random_table(seed: int, n: int, *, density: float = 0.6, unit: float = 1.0):
-    """Return flows Z (n, n) and final demand d (n,) of a productive table, with some links and some demands missing."""
+def random_table(seed: int, n: int, *, density: float = 0.6, unit: float = 1.0, pattern: np.ndarray | None = None):
+    """Return flows Z (n, n) and final demand d (n,) of a productive table, with some links and some demands missing.
+
+    A `pattern` (n, n) says which links there are; without it they are drawn too.
+    """
     rng = np.random.default_rng(seed)
-    A = rng.uniform(0, 1, (n, n)) * (rng.uniform(size=(n, n)) < density)
+    A = rng.uniform(0, 1, (n, n)) * ((rng.uniform(size=(n, n)) < density) if pattern is None else pattern)
     # Column sums below 0.9: productive by the column-sum criterion.
     A *= rng.uniform(0.1, 0.9, n) / np.maximum(A.sum(axis=0), 1e-300)
     d = np.exp(rng.normal(0, 2, n)) * (rng.uniform(size=n) < 0.8)
@@ -66,3 +69,30 @@ def exact(A, d):
             if i != k and rows[i][k] != 0:
                 rows[i] = [v - rows[i][k] * w for v, w in zip(rows[i], rows[k], strict=True)]
     return [row[-1] for row in rows]
+
+
+def random_network(
+    seed: int, n: int, storage: str, *, unit: float = 1.0, order=None, patterned: bool = False
+) -> q.Network:
+    """Return the network of a random table as a table or as a list of links, each with inputs apart or pooled (two products)."""
+    # Lists of links of one pattern: their length is compiled in.
+    pattern = np.random.default_rng(n).uniform(size=(n, n)) < 0.6 if patterned or storage.startswith("links") else None
+    Z, d = random_table(seed, n, unit=unit, pattern=pattern)
+    product = np.arange(n) % 2
+    if order is not None:
+        Z, d, product = Z[np.ix_(order, order)], d[order], product[order]
+    if storage.startswith("table"):
+        network = q.Network.from_table(Z, d)
+    else:
+        supplier, customer = np.nonzero(Z)
+        network = q.Network.from_edges(supplier, customer, Z[supplier, customer], d)
+    return network.pooled(product) if storage.endswith("pooled") else network
+
+
+STORAGES = ("table", "links", "table, pooled", "links, pooled")
+"""How a network may hold its links."""
+
+
+def random_rating(seed: int, network: q.Network) -> np.ndarray:
+    """Return a random criticality of every input of a network: 1, 0.5 or 0."""
+    return np.random.default_rng(seed + 3).choice([0.0, 0.5, 1.0], network.links.need.shape)

@@ -51,10 +51,21 @@ from .equilibrium import reproduce as reproduce
 from .equilibrium import solve as solve
 from .equilibrium import supply_effects as supply_effects
 from .network import Network as Network
+from .supply import ByDay as ByDay
 from .supply import CapacityLoss as CapacityLoss
+from .supply import CapitalLoss as CapitalLoss
+from .supply import Concave as Concave
+from .supply import Convex as Convex
+from .supply import Custom as Custom
+from .supply import DemandLoss as DemandLoss
 from .supply import Exponential as Exponential
+from .supply import InputLoss as InputLoss
+from .supply import LabourLoss as LabourLoss
 from .supply import Linear as Linear
+from .supply import LinkLoss as LinkLoss
+from .supply import ProductivityLoss as ProductivityLoss
 from .supply import SupplyModel as SupplyModel
 from .supply import Tabulated as Tabulated
+from .supply import by_group as by_group
 
 __version__: str

@@ -46,7 +46,7 @@ def holds_conservation(model, shock, steps=STEPS):
     path = q.simulate(model, shock, steps=steps)
     a = model.network.links.coefficient
     links = states(model, shock, steps)
-    before = jnp.concatenate([model.init().orders[None], links.orders[:-1]])
+    before = jnp.concatenate([model.init().orders.placed[None], links.orders.placed[:-1]])
     stock_before = jnp.concatenate([path.base.stock[None], path.stock[:-1]])
     demand_before = jnp.concatenate([path.base.demand[None], path.demand[:-1]])
     delivered = jnp.einsum("tij->tj", a * before)

@@ -34,7 +34,7 @@ def model(**changes):
         (lambda: q.Network.from_edges([0], [1], [0.0], D), r"flow\[0\] is 0: drop"),
         (lambda: q.Network.from_edges([0, 1], [1], [1.0], D), "vectors of one length"),
         (lambda: q.Network.from_edges([0], [1], [1.0], [1.0, 0.0]), "firm 1 buys inputs but sells nothing"),
-        (lambda: model(inventory=0.5), r"inventory is 0\.5 \(entry 0\); it must be finite and at least 1, in days"),
+        (lambda: model(inventory=0.5), r"inventory is 0\.5 \(entry 0\); it must be at least 1, in days"),
         (lambda: model(adjustment=0.0), "adjustment is 0 .*above 0"),
         (lambda: model(capacity=[1.0, np.nan]), r"capacity is nan \(entry 1\)"),
         (lambda: model(inventory=[1.0, 2, 3]), r"inventory has shape \(3,\)"),

@@ -108,7 +108,9 @@ def test_tied_inputs_share_the_derivative_evenly():
     Z[:2, 2] = 2.0
     network = q.Network.from_table(Z, [0.0, 0, 6])
     stock = jnp.where(Z > 0, 1.5, 0.0)
-    gradient = jax.grad(lambda s: q.supply.FixedProportions().limit(network.links, s)[0][2])(stock)
+    gradient = jax.grad(lambda s: q.supply.FixedProportions().limit(network.links, s, None, network.output)[0][2])(
+        stock
+    )
     np.testing.assert_array_equal(gradient, np.where(Z > 0, 0.5, 0.0))
 
 
@@ -139,7 +141,7 @@ def test_the_radius_is_the_growth_of_a_disturbance():
     found = q.supply.stability(network, jnp.asarray(1.0))
     model = q.SupplyModel(network, inventory=50.0, adjustment=1.0, capacity=10.0)
     start = model.init()
-    state = eqx.tree_at(lambda s: s.demand, start, start.demand * jnp.asarray([1.0, 1 + 1e-9]))
+    state = eqx.tree_at(lambda s: s.intermediate, start, start.intermediate * jnp.asarray([1.0, 1 + 1e-9]))
     step = eqx.filter_jit(lambda s: model.step(s, 0, None, None))
     size = []
     for _ in range(25):

@@ -101,12 +101,10 @@ def lowest_stocks(run: Run) -> list[LowestStock]:
 
 
 def _ends(links: AbstractLinks) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the supplier and customer of every link, in the shape of a link array, and which links carry something."""
-    n = jnp.arange(links.accounts)
-    # Every link gets its customer's number plus one: where it gets none, there is no link.
-    customer = np.asarray(links.of_customer(n + 1)) - 1
-    supplier = np.broadcast_to(np.asarray(links.of_supplier(n)), customer.shape)
-    return supplier, customer, (customer >= 0) & (np.asarray(links.coefficient) > 0)
+    """Return the product and customer of every input, in the shape of an input array, and which inputs there are."""
+    customer = np.broadcast_to(np.asarray(links.of_customer(jnp.arange(links.accounts))), links.need.shape)
+    product = np.broadcast_to(np.asarray(links.of_product(jnp.arange(links.products))), links.need.shape)
+    return product, customer, np.asarray(links.need) > 0
 
 
 @eqx.filter_jit

@@ -1,43 +1,92 @@
 """Shock propagation in production networks."""
 
-from .model import SupplyModel, SupplyState
-from .orders import AbstractOrders, StockAdjustment
-from .path import CAPACITY, DEMAND, Losses, SupplyPath
-from .production import AbstractProduction, FixedProportions
-from .rationing import AbstractRationing, Proportional
-from .shocks import (
-    AbstractRecovery,
-    AbstractShock,
+from .capital import Overproduction, Reconstruction
+from .labour import Households, Labour
+from .losses import (
+    ByDay,
     CapacityLoss,
-    Conditions,
-    Exponential,
-    Linear,
-    Tabulated,
-    Together,
+    CapitalLoss,
+    DemandLoss,
+    InputLoss,
+    LabourLoss,
+    LinkLoss,
+    ProductivityLoss,
 )
+from .model import SupplyModel, SupplyState
+from .observing import ByGroup, by_group
+from .orders import AbstractOrders, AbstractReallocation, MovingTarget, Replacement, StockAdjustment, TowardsCapacity
+from .parameters import ByInput, ByProduct
+from .path import CAPACITY, DEMAND, Losses, SupplyPath
+from .production import (
+    CES,
+    AbstractProduction,
+    FixedProportions,
+    HalfCritical,
+    LinearProduction,
+    PsiRelaxed,
+    StronglyCritical,
+    WeaklyCritical,
+    criticality,
+)
+from .rationing import AbstractRationing, FinalDemandFirst, FinalDemandLast, Progressive, Proportional
+from .recoveries import AbstractRecovery, Concave, Convex, Custom, Exponential, Linear, Tabulated
+from .shocks import AbstractShock, Conditions, Together, together
 from .stability import Stability, stability
 
 __all__ = [
     "CAPACITY",
+    "CES",
     "DEMAND",
     "AbstractOrders",
     "AbstractProduction",
     "AbstractRationing",
+    "AbstractReallocation",
     "AbstractRecovery",
     "AbstractShock",
+    "ByDay",
+    "ByGroup",
+    "ByInput",
+    "ByProduct",
     "CapacityLoss",
+    "CapitalLoss",
+    "Concave",
     "Conditions",
+    "Convex",
+    "Custom",
+    "DemandLoss",
     "Exponential",
+    "FinalDemandFirst",
+    "FinalDemandLast",
     "FixedProportions",
+    "HalfCritical",
+    "Households",
+    "InputLoss",
+    "Labour",
+    "LabourLoss",
     "Linear",
+    "LinearProduction",
+    "LinkLoss",
     "Losses",
+    "MovingTarget",
+    "Overproduction",
+    "ProductivityLoss",
+    "Progressive",
     "Proportional",
+    "PsiRelaxed",
+    "Reconstruction",
+    "Replacement",
     "Stability",
     "StockAdjustment",
+    "StronglyCritical",
     "SupplyModel",
     "SupplyPath",
     "SupplyState",
     "Tabulated",
     "Together",
+    "TowardsCapacity",
+    "WeaklyCritical",
+    "by_group",
+    "criticality",
     "stability",
+    "together",
 ]

@@ -1,6 +1,6 @@
 """Shock propagation with inventories: the day of a production network, in the order in which it happens.
 
-Orders and stocks are divided by the link's coefficient, so that both are in units of the customer's output; see
+Orders and stocks are divided by the input's coefficient, so that both are in units of the customer's output; see
 `docs/guide/supply.md` for the equations line by line.
 """
 
@@ -8,40 +8,28 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 
-from quesnay._checks import concrete, first_bad, floating, require
+from quesnay._checks import concrete
 from quesnay._errors import InputError
-from quesnay.dynamics import AbstractDynamics
-from quesnay.network import TIE, Network
+from quesnay.dynamics import AbstractDynamics, each_step
+from quesnay.network import Network
 
-from .orders import AbstractOrders, StockAdjustment
-from .path import CAPACITY, DEMAND, SupplyPath
+from .capital import Overproduction, Reconstruction
+from .delivery import Delays, delays
+from .labour import Households, Labour
+from .limits import least, per, times
+from .losses import CapitalLoss
+from .orders import AbstractOrders, AbstractReallocation, Outlook, StockAdjustment
+from .parameters import ByInput, ByProduct, by_account, of_inputs, on_inputs
+from .path import DEMAND, SupplyPath
 from .production import AbstractProduction, FixedProportions
 from .rationing import AbstractRationing, Proportional
-from .shocks import AbstractShock, Conditions
+from .shocks import AbstractShock, Conditions, left, parts
 from .stability import warn_if_unstable
-
-
-class SupplyState(eqx.Module):
-    """The state at the end of a day: what the next day needs, and what was seen on this one.
-
-    Attributes
-    ----------
-    stock, orders:
-        Link arrays in units of the customer's output (`S_e / a_e`, `O_e / a_e`).
-    demand, final_demand:
-        Placed today and served tomorrow (n,), in currency per day.
-    seen:
-        The day's observation.
-    """
-
-    stock: Array
-    orders: Array
-    demand: Float[Array, " n"]
-    final_demand: Float[Array, " n"]
-    seen: SupplyPath
+from .state import SupplyState
+from .trade import Orders, Trade
 
 
 class SupplyModel(AbstractDynamics):
@@ -49,12 +37,12 @@ class SupplyModel(AbstractDynamics):
 
     ```
     cap_i(t) = z_i(t) k_i x_i(0)
-    inp_i(t) = min over inputs of s_e(t-1)
+    inp_i(t) = min over inputs of s_p(t-1)
     x_i(t)   = min(D_i(t-1), cap_i(t), inp_i(t))
     r_i(t)   = x_i(t) / D_i(t-1)
-    s_e(t)   = s_e(t-1) + r_s(e)(t) o_e(t-1) - use_e(t)
-    o_e(t)   = max(0, D_c(e)(t-1) + (n_c(e) x_c(e)(0) - s_e(t)) / tau_c(e))
-    D_i(t)   = d_i + sum over customers of a_e o_e(t)
+    s_p(t)   = s_p(t-1) + r_s(p)(t) o_p(t-1) - use_p(t)
+    o_p(t)   = max(0, D_c(p)(t-1) + (n_p x_c(p)(0) - s_p(t)) / tau_p)
+    D_i(t)   = d_i(t) + sum over customers of a_p o_p(t)
     ```
 
     Unmet orders lapse. Prices are left out.
@@ -62,20 +50,27 @@ class SupplyModel(AbstractDynamics):
     Parameters
     ----------
     network:
-        The base state and who buys from whom.
+        The base state and who buys from whom; `network.pooled(sector)` lets the suppliers of a product replace each other.
     inventory:
-        n, the target stock of every input in days of base output, scalar or (n,), at least 1.
+        n, the target stock of every input in days of base output, at least 1: scalar, (n,) by customer, `ByProduct` or
+        `ByInput`; infinite for what cannot run out, such as services.
     adjustment:
-        tau, the days in which a gap to the target is to be closed, scalar or (n,), above 0.
+        tau, the days in which a gap to the target is to be closed, above 0: as for inventory, but finite.
     capacity:
         k, capacity as a share of base output, scalar or (n,), at least 1.
     production, rationing, orders:
         The rules; by default fixed proportions, proportional rationing, and stock adjustment.
+    reallocation:
+        How the orders of a pooled input are shared among its suppliers; None: in the shares of the base state.
+    overproduction, labour, households, reconstruction:
+        Rules for capacity, staff, consumption and destroyed capital that move with the path; None: left out.
+    delay:
+        Days that deliveries travel, integers from 0: a scalar or a link array.
 
     Raises
     ------
     InputError
-        A parameter outside its domain or of a shape that does not fit the network.
+        A parameter outside its domain, of a shape that does not fit the network, or rules that contradict each other.
 
     References
     ----------
@@ -84,70 +79,121 @@ class SupplyModel(AbstractDynamics):
     """
 
     network: Network
-    inventory: Float[Array, " #n"]
-    adjustment: Float[Array, " #n"]
+    inventory: "Array | ByInput"
+    adjustment: "Array | ByInput"
     capacity: Float[Array, " #n"]
     production: AbstractProduction
     rationing: AbstractRationing
     orders: AbstractOrders
+    reallocation: AbstractReallocation | None
+    overproduction: Overproduction | None
+    labour: Labour | None
+    households: Households | None
+    reconstruction: Reconstruction | None
+    delays: Delays | None
+    endless: bool = eqx.field(static=True)
 
     def __init__(
         self,
         network: Network,
         *,
-        inventory: ArrayLike,
-        adjustment: ArrayLike,
+        inventory: "ArrayLike | ByProduct | ByInput",
+        adjustment: "ArrayLike | ByProduct | ByInput",
         capacity: ArrayLike = 1.0,
         production: AbstractProduction | None = None,
         rationing: AbstractRationing | None = None,
         orders: AbstractOrders | None = None,
+        reallocation: AbstractReallocation | None = None,
+        overproduction: Overproduction | None = None,
+        labour: Labour | None = None,
+        households: Households | None = None,
+        reconstruction: Reconstruction | None = None,
+        delay: ArrayLike = 0,
     ):
         if not isinstance(network, Network):
             raise InputError(
                 f"network is a {type(network).__name__}; make one with Network.from_table or Network.from_edges."
             )
         self.network = network
-        self.inventory = _parameter("inventory", inventory, network, least=1.0, unit="days of base output")
-        self.adjustment = _parameter("adjustment", adjustment, network, least=0.0, unit="days", strict=True)
-        self.capacity = _parameter("capacity", capacity, network, least=1.0, unit="times base output")
+        self.inventory = of_inputs("inventory", inventory, network, least=1.0, unit="days of base output", most=np.inf)
+        self.adjustment = of_inputs("adjustment", adjustment, network, least=0.0, unit="days", strict=True)
+        self.capacity = by_account("capacity", capacity, network, least=1.0, unit="times base output")
         self.production = FixedProportions() if production is None else production
         self.rationing = Proportional() if rationing is None else rationing
         self.orders = StockAdjustment() if orders is None else orders
+        self.reallocation, self.overproduction, self.labour = reallocation, overproduction, labour
+        self.households, self.reconstruction = households, reconstruction
+        self.delays = delays(delay, network)
+        self.endless = concrete(self.inventory) and bool(np.isinf(np.asarray(jax.tree.leaves(self.inventory)[0])).any())
+        self._check_rules()
 
     def init(self) -> SupplyState:
-        net = self.network
-        x = net.output
-        stock = net.links.of_customer(self.inventory * x)
-        orders = net.links.of_customer(x)
-        bottleneck = jnp.full(x.shape, DEMAND)
-        seen = self._observation(x, net.final_demand, x, orders, orders, stock, self.capacity * x, bottleneck)
-        return SupplyState(stock, orders, x, net.final_demand, seen)
+        net, links, x = self.network, self.network.links, self.network.output
+        orders = links.of_customer(x)
+        stock = self._finite(self._days() * orders)
+        one, zero = jnp.ones_like(x), jnp.zeros_like(x)
+        seen = self._observation(
+            output=x, consumed=net.final_demand, unmet=zero, rebuilt=zero, demand=x, deliveries=x - net.final_demand,
+            received=orders, used=orders, stock=stock, capacity=self.capacity * x, damage=zero,
+            bottleneck=jnp.full(x.shape, DEMAND),
+        )  # fmt: skip
+        return SupplyState(
+            stock=stock,
+            orders=Orders(orders, None if self.reallocation is None else one),
+            intermediate=x - net.final_demand,
+            final=net.final_demand,
+            demand=x,
+            rebuilding=None if self.reconstruction is None else zero,
+            transit=None if self.delays is None else self.delays.start(links, orders),
+            alpha=None if self.overproduction is None else one,
+            staff=None if self.labour is None else one,
+            consumption=None if self.households is None else jnp.zeros((), x.dtype),
+            damage=None if self.reconstruction is None else zero,
+            seen=seen,
+        )
 
     def step(self, state, day, shock, key):
-        net = self.network
-        now = Conditions(capacity=jnp.ones_like(net.output))
+        links, base = self.network.links, self.network.output
+        now = Conditions.calm(self.network)
         now = now if shock is None else shock.apply(now, day)
+        trade = self._trade(state, now)
+        alpha, staff, damage = self._means(state, now, trade.demand)
 
-        capacity = now.capacity * self.capacity * net.output
-        inputs, scarcest = self.production.limit(net.links, state.stock)
-        output, bottleneck = _least(state.demand, capacity, inputs, scarcest)
+        capacity = left(now.capacity) * self.capacity * base * self._factors(alpha, staff, damage)
+        stock = self._endless(state.stock)
+        inputs, scarcest = self.production.limit(links, stock, self._days(), base)
+        inputs = times(left(now.productivity), inputs)
+        output, bottleneck = least(trade.demand, capacity, inputs, scarcest)
 
-        served, served_final = self.rationing.shares(output, state.demand, state.final_demand)
-        received = net.links.of_supplier(served) * state.orders
-        used = self.production.use(net.links, output, state.stock)
+        served = self.rationing.serve(output, trade)
+        arrived, transit = (served.received(), None) if self.delays is None else self.delays.ship(served, state.transit)
+        used = self.production.use(links, per(output, left(now.productivity)), stock)
         # Taking out before putting in keeps a stock that is used up at exactly zero or above.
-        stock = (state.stock - used) + received
+        stock = self._finite((state.stock - used) + arrived)
 
-        target = self.inventory * net.output
-        orders = self.orders.place(net.links, state.demand, stock, target, self.adjustment)
-        demand = net.final_demand + net.links.sum_by_supplier(net.links.coefficient * orders)
+        outlook = Outlook(trade.demand, jnp.minimum(trade.demand, capacity), output, base)
+        placed = self.orders.place(links, outlook, stock, self._days(), on_inputs(self.adjustment, links))
+        orders = self._among_suppliers(placed, capacity)
+        staff = None if self.labour is None else self.labour.update(staff, outlook.demand, inputs, base)
+        consumption, final = self._final_demand(state, now, staff)
+        damage, rebuilding, rebuilt = self._rebuild(state, damage, served.final)
+        intermediate = orders.by_supplier(links)
+        demand = intermediate + self._with_builders(final, rebuilding)
 
-        consumed = served_final * state.final_demand
-        seen = self._observation(output, consumed, demand, received, used, stock, capacity, bottleneck)
-        return SupplyState(stock, orders, demand, net.final_demand, seen)
+        seen = self._observation(
+            output=output, consumed=served.final * trade.final, unmet=(1 - served.final) * state.final, rebuilt=rebuilt,
+            demand=demand, deliveries=served.deliveries, received=arrived, used=used, stock=stock, capacity=capacity,
+            damage=jnp.zeros_like(base) if damage is None else damage, bottleneck=bottleneck,
+        )  # fmt: skip
+        return SupplyState(
+            stock, orders, intermediate, final, demand, rebuilding, transit, alpha, staff, consumption, damage, seen
+        )
 
     def observe(self, state):
         return state.seen
+
+    def rows(self, shock, steps, key, observe):
+        return each_step(self, shock, steps, key, observe)
 
     def path(self, rows, base, result):
         return SupplyPath(**_fields(rows), base=base, result=result)
@@ -156,71 +202,137 @@ class SupplyModel(AbstractDynamics):
         if shock is not None:
             if not isinstance(shock, AbstractShock):
                 raise InputError(f"shock is a {type(shock).__name__}; give a shock such as CapacityLoss(...), or None.")
-            shock.check(self.network.firms)
-        if concrete(self.network, self.adjustment):
+            shock.check(self.network)
+            if self.reconstruction is None and any(isinstance(part, CapitalLoss) for part in parts(shock)):
+                raise InputError(
+                    "the shock destroys capital, but the model has none: give SupplyModel a reconstruction."
+                )
+        if concrete(self.network, self.adjustment) and self._known_stability():
             warn_if_unstable(self.network, self.adjustment)
 
-    def _observation(self, output, consumed, demand, received, used, stock, capacity, bottleneck) -> SupplyPath:
+    def _known_stability(self) -> bool:
+        """Say whether the linearised step of `stability` is this model's own."""
+        plain = type(self.orders) is StockAdjustment and self.reallocation is None and self.delays is None
+        return plain and not isinstance(self.adjustment, ByInput)
+
+    def _days(self) -> Array:
+        """The target stock of every input in days, an input array."""
+        return on_inputs(self.inventory, self.network.links)
+
+    def _finite(self, stock: Array) -> Array:
+        """Keep no account of stocks without end: they count as 0."""
+        return jnp.where(jnp.isfinite(self._days()), stock, 0) if self.endless else stock
+
+    def _endless(self, stock: Array) -> Array:
+        """Give stocks without end their value, infinity."""
+        return jnp.where(jnp.isfinite(self._days()), stock, jnp.inf) if self.endless else stock
+
+    def _trade(self, state: SupplyState, now: Conditions) -> Trade:
+        """Return what is to be served today: yesterday's orders, as far as their links are open, and final demand."""
+        links, open_links = self.network.links, now.open_links(self.network.links)
+        final = self._with_builders(state.final, state.rebuilding)
+        ordered = state.intermediate if open_links is None else state.orders.by_supplier(links, open_links)
+        base = (self.network.output, self.network.final_demand)
+        return Trade(links, state.orders, open_links, ordered + final, ordered, final, *base)
+
+    def _means(
+        self, state: SupplyState, now: Conditions, demand: Array
+    ) -> tuple[Array | None, Array | None, Array | None]:
+        """Return today's overproduction, staff and destroyed capital; None for what the model leaves out."""
+        alpha = None
+        if self.overproduction is not None:
+            alpha = self.overproduction.update(state.alpha, demand, state.seen.output)
+        staff = left(now.labour) if state.staff is None else jnp.minimum(state.staff, left(now.labour))
+        return alpha, staff, None if state.damage is None else state.damage + now.destroyed
+
+    def _factors(self, alpha: Array | None, staff: Array, damage: Array | None) -> Array:
+        """Return what overproduction, staff and destroyed capital leave of capacity, as a share."""
+        share = staff if alpha is None else alpha * staff
+        return share if damage is None else self.reconstruction.left(damage) * share
+
+    def _among_suppliers(self, placed: Array, capacity: Array) -> Orders:
+        """Return the orders of inputs as orders of suppliers."""
+        if self.reallocation is None:
+            return Orders(placed)
+        links = self.network.links
+        tilt = self.reallocation.tilt(capacity, self.capacity * self.network.output)
+        mean = links.supply(tilt)
+        # Where no supplier of an input can make anything, base shares: those orders are not served, but they are placed.
+        some = mean > 0
+        return Orders(jnp.where(some, placed / jnp.where(some, mean, 1), 0), tilt)
+
+    def _final_demand(self, state: SupplyState, now: Conditions, staff: Array | None) -> tuple[Array | None, Array]:
+        """Return the households' consumption level and the final demand that is placed today."""
         net = self.network
-        a = net.links.coefficient
+        change = jnp.maximum(0, 1 + now.demand)
+        if self.households is None:
+            return None, net.final_demand * change
+        level = self.households.level(state.consumption, jnp.ones_like(net.output) if staff is None else staff)
+        others = jnp.maximum(0, net.final_demand - self.households.consumption.astype(net.output.dtype))
+        return level, others * change + self.households.consumed(level, now.demand)
+
+    def _with_builders(self, final: Array, rebuilding: Array | None) -> Array:
+        return final if rebuilding is None else final + self.reconstruction.demand(rebuilding)
+
+    def _rebuild(
+        self, state: SupplyState, damage: Array | None, served: Array
+    ) -> tuple[Array | None, Array | None, Array]:
+        """Return the damage left, what is asked next for rebuilding, and today's output for it by builder."""
+        if damage is None:
+            return None, None, jnp.zeros_like(self.network.output)
+        after = jnp.maximum(0, damage - self.reconstruction.rebuilt(state.rebuilding, served))
+        return after, self.reconstruction.asked(after), served * self.reconstruction.demand(state.rebuilding)
+
+    def _check_rules(self) -> None:
+        for name, rule, kind in (
+            ("production", self.production, AbstractProduction),
+            ("rationing", self.rationing, AbstractRationing),
+            ("orders", self.orders, AbstractOrders),
+            ("reallocation", self.reallocation, AbstractReallocation | None),
+            ("overproduction", self.overproduction, Overproduction | None),
+            ("labour", self.labour, Labour | None),
+            ("households", self.households, Households | None),
+            ("reconstruction", self.reconstruction, Reconstruction | None),
+        ):
+            if not isinstance(rule, kind):
+                raise InputError(f"{name} is {rule!r}; give one of the rules of q.supply, made with its parameters.")
+        self.production.check(self.network.links)
+        if self.reallocation is not None and self.network.links.products == self.network.firms:
+            raise InputError(
+                "reallocation moves orders between the suppliers of one product, but every supplier has a product of its own "
+                "here: pool the network first, network.pooled(sector)."
+            )
+        for rule in (self.households, self.reconstruction):
+            if rule is not None:
+                rule.check(self.network)
+
+    def _observation(
+        self, *, output, consumed, unmet, rebuilt, demand, deliveries, received, used, stock, capacity, damage, bottleneck
+    ) -> SupplyPath:  # fmt: skip
+        net, links = self.network, self.network.links
         positive = net.output > 0
         share = jnp.where(positive, net.value_added / jnp.where(positive, net.output, 1), 0)
+
+        def total(inputs):
+            held = links.need * inputs
+            return links.sum_by_customer(jnp.where(jnp.isfinite(self._days()), held, 0) if self.endless else held)
+
         return SupplyPath(
             output=output,
             value_added=share * output,
             final_consumption=consumed,
-            deliveries=net.links.sum_by_supplier(a * received),
+            unmet=unmet,
+            reconstruction=rebuilt,
+            deliveries=deliveries,
             demand=demand,
-            received=net.links.sum_by_customer(a * received),
-            used=net.links.sum_by_customer(a * used),
-            stock=net.links.sum_by_customer(a * stock),
+            received=total(received),
+            used=total(used),
+            stock=total(stock),
             capacity=jnp.broadcast_to(capacity, output.shape),
+            damage=damage,
             bottleneck=bottleneck,
         )
 
 
 def _fields(rows: SupplyPath) -> dict:
     return {k: v for k, v in vars(rows).items() if k not in ("base", "result")}
-
-
-def _least(
-    demand: Float[Array, " n"],
-    capacity: Float[Array, " n"],
-    inputs: Float[Array, " n"],
-    supplier: Int[Array, " n"],
-) -> tuple[Float[Array, " n"], Int[Array, " n"]]:
-    """Return `min(demand, capacity, inputs)` and which of them it was.
-
-    Where they tie to within `TIE` units of rounding, demand goes before capacity and capacity before inputs, in derivative
-    and report. Against inputs also in value: a stock that is short of demand by rounding only, as at a steady state with
-    stocks of one day, must not take its rounding into output, or it would feed on itself.
-    """
-    slack = 1 + TIE * jnp.finfo(demand.dtype).eps
-    by_demand = demand <= capacity * slack
-    wanted = jnp.where(by_demand, demand, capacity)
-    # The lesser one's value with the derivative of the one that goes first.
-    wanted = jax.lax.stop_gradient(jnp.minimum(demand, capacity)) + (wanted - jax.lax.stop_gradient(wanted))
-    enough = wanted <= inputs * slack
-    return jnp.where(enough, wanted, inputs), jnp.where(enough, jnp.where(by_demand, DEMAND, CAPACITY), supplier)
-
-
-def _parameter(
-    name: str, value: ArrayLike, network: Network, *, least: float, unit: str, strict: bool = False
-) -> Array:
-    array = floating(value, name).astype(network.output.dtype)
-    if array.ndim > 1 or array.size not in (1, network.firms):
-        raise InputError(
-            f"{name} has shape {array.shape}: give one number or one per account ({network.firms},), in {unit}."
-        )
-
-    def fits(values):
-        return np.isfinite(values) & ((values > least) if strict else (values >= least))
-
-    def message():
-        host = np.ravel(np.asarray(array))
-        k = first_bad(~fits(host))
-        bound = f"above {least:g}" if strict else f"at least {least:g}"
-        return f"{name} is {host[k]:g} (entry {k}); it must be finite and {bound}, in {unit}."
-
-    require(fits, message, array)
-    return array

@@ -17,13 +17,16 @@ DEMAND, CAPACITY = -1, -2
 _MEANING = {
     "output": ("gross output", "{currency}/day"),
     "value_added": ("value added", "{currency}/day"),
-    "final_consumption": ("final demand served", "{currency}/day"),
+    "final_consumption": ("final demand served, reconstruction included", "{currency}/day"),
+    "unmet": ("final demand not served", "{currency}/day"),
+    "reconstruction": ("output delivered to rebuild destroyed capital", "{currency}/day"),
     "deliveries": ("deliveries to other accounts", "{currency}/day"),
     "demand": ("orders and final demand placed, to be served on the next day", "{currency}/day"),
     "received": ("inputs received", "{currency}/day"),
     "used": ("inputs used", "{currency}/day"),
     "stock": ("stock of inputs held, all suppliers together", "{currency}"),
     "capacity": ("productive capacity", "{currency}/day"),
+    "damage": ("capital destroyed and not yet rebuilt", "{currency}"),
 }
 
 
@@ -33,11 +36,19 @@ class SupplyPath(eqx.Module):
     Attributes
     ----------
     output, value_added, final_consumption, deliveries, demand, received, used, capacity:
-        Currency per day. `output = deliveries + final_consumption`; `demand` placed on day t is served on day t + 1.
+        Currency per day. `output = deliveries + final_consumption`; `demand` placed on day t is served on day t + 1. Inputs
+        with an endless stock count in `deliveries` but not in `received`, `used` and `stock`.
+    unmet:
+        Final demand that was not served, reconstruction left out: it stays asked for. Currency per day.
+    reconstruction:
+        By builder: the part of `final_consumption` that rebuilds destroyed capital. Currency per day.
     stock:
         Currency: the inputs that an account holds, summed over its suppliers; its change is `received - used`.
+    damage:
+        By owner: capital destroyed and not yet rebuilt, in currency.
     bottleneck:
-        What limited output: the position of the supplier whose input was scarcest, `DEMAND` (-1) or `CAPACITY` (-2).
+        What limited output: the scarcest input's product (without pooling, the position of its supplier), `DEMAND` (-1) or
+        `CAPACITY` (-2). None for sums over groups.
     base:
         The same quantities (n,) before the first day; None for the base itself and for differences.
     result:
@@ -47,13 +58,16 @@ class SupplyPath(eqx.Module):
     output: Float[Array, "*t n"]
     value_added: Float[Array, "*t n"]
     final_consumption: Float[Array, "*t n"]
+    unmet: Float[Array, "*t n"]
+    reconstruction: Float[Array, "*t n"]
     deliveries: Float[Array, "*t n"]
     demand: Float[Array, "*t n"]
     received: Float[Array, "*t n"]
     used: Float[Array, "*t n"]
     stock: Float[Array, "*t n"]
     capacity: Float[Array, "*t n"]
-    bottleneck: Int[Array, "*t n"]
+    damage: Float[Array, "*t n"]
+    bottleneck: Int[Array, "*t n"] | None
     base: "SupplyPath | None" = None
     result: RESULTS = eqx.field(default_factory=lambda: RESULTS.successful)
 
@@ -99,10 +113,32 @@ class SupplyPath(eqx.Module):
         direct = jnp.maximum(0, base - self.capacity)
         return Losses(direct=direct, indirect=total - direct, total=total)
 
+    def recovery_day(self, share: float = 0.99) -> Int[Array, " n"]:
+        """Return the first day from which output stays at or above a share of base output, by account (n,).
+
+        0 where it never fell below; the number of days where the path ends before it recovers.
+
+        Raises
+        ------
+        InputError
+            A share that is not between 0 and 1, or a path without a base state.
+        """
+        if not 0 < share <= 1:
+            raise InputError(
+                f"share is {share}; give the share of base output that counts as recovered, above 0 and up to 1."
+            )
+        if self.base is None:
+            raise InputError("this path has no base state; take the recovery of the path that `simulate` returned.")
+        below = self.output < share * _every_day(self.base).output
+        days = self.output.shape[-2]
+        return jnp.max(jnp.where(below, jnp.arange(1, days + 1)[:, None], 0), axis=-2)
+
     def variables(self) -> Mapping[str, tuple[tuple[str, ...], Array, str, str]]:
         """Return name -> (dims, values, unit, long name) for `economy.label`."""
         dims = ("day", "account")[2 - self.output.ndim :]
         labelled = {k: (dims, getattr(self, k), unit, name) for k, (name, unit) in _MEANING.items()}
+        if self.bottleneck is None:
+            return labelled
         meaning = "what limited output: position of the scarcest input's supplier, -1 demand, -2 own capacity"
         return {**labelled, "bottleneck": (dims, self.bottleneck, "1", meaning)}
 

@@ -1,158 +1,19 @@
-"""Who buys from whom: coefficients per link, dense for tables and as an edge list for firms; storage and sums, nothing else."""
+"""Who buys from whom: a production network at its base state."""
 
-import abc
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 
-from ._checks import concrete, first_bad, floating, require
-from ._errors import InputError
+from quesnay._checks import concrete, first_bad, floating, require
+from quesnay._errors import InputError
 
-TIE = 4096
-"""Values within this many units of rounding of each other tie: the derivative of a minimum is shared among them."""
-
-
-class AbstractLinks(eqx.Module):
-    """Links from suppliers to customers, each with a coefficient a (units of input per unit of the customer's output).
-
-    A *link array* holds one number per link; its shape is the storage's own. The moves between accounts and links are
-    all that a model needs, so that it is written once for every storage.
-    """
-
-    coefficient: eqx.AbstractVar[Array]
-
-    @property
-    @abc.abstractmethod
-    def accounts(self) -> int:
-        """Number of accounts (sectors or firms)."""
-
-    @abc.abstractmethod
-    def of_supplier(self, values: Float[Array, " n"]) -> Array:
-        """Give every link the value of its supplier."""
-
-    @abc.abstractmethod
-    def of_customer(self, values: Float[Array, " n"]) -> Array:
-        """Give every link the value of its customer; 0 where there is no link."""
-
-    @abc.abstractmethod
-    def sum_by_supplier(self, links: Array) -> Float[Array, " n"]:
-        """Sum a link array over each supplier's links."""
-
-    @abc.abstractmethod
-    def sum_by_customer(self, links: Array) -> Float[Array, " n"]:
-        """Sum a link array over each customer's links."""
-
-    @abc.abstractmethod
-    def matvec(self, x: Float[Array, " n"]) -> Float[Array, " n"]:
-        """Return `A x`, by supplier."""
-
-    @abc.abstractmethod
-    def rmatvec(self, p: Float[Array, " n"]) -> Float[Array, " n"]:
-        """Return `A' p`, by customer."""
-
-    @abc.abstractmethod
-    def least_by_customer(self, links: Array) -> tuple[Float[Array, " n"], Int[Array, " n"]]:
-        """Return the least value among each customer's links (inf without any) and the supplier that holds it (-1 without)."""
-
-
-class DenseLinks(AbstractLinks):
-    """All n x n links, rows supply and columns use; a coefficient of zero is no link. For up to some thousand sectors."""
-
-    coefficient: Float[Array, "n n"]
-
-    @property
-    def accounts(self) -> int:
-        return self.coefficient.shape[-1]
-
-    def of_supplier(self, values):
-        return jnp.broadcast_to(values[:, None], self.coefficient.shape)
-
-    def of_customer(self, values):
-        return jnp.where(self.coefficient > 0, values[None, :], 0)
-
-    def sum_by_supplier(self, links):
-        return jnp.sum(links, axis=1)
-
-    def sum_by_customer(self, links):
-        return jnp.sum(links, axis=0)
-
-    def matvec(self, x):
-        return self.coefficient @ x
-
-    def rmatvec(self, p):
-        return self.coefficient.T @ p
-
-    def least_by_customer(self, links):
-        present = jnp.where(self.coefficient > 0, links, jnp.inf)
-        supplier = jnp.where(jnp.any(self.coefficient > 0, axis=0), jnp.argmin(present, axis=0), -1)
-        return jnp.min(present, axis=0), supplier
-
-
-class EdgeLinks(AbstractLinks):
-    """A list of E links, each from a supplier to a customer. For networks of firms."""
-
-    coefficient: Float[Array, " E"]
-    supplier: Int[Array, " E"]
-    customer: Int[Array, " E"]
-    firms: int = eqx.field(static=True)
-
-    @property
-    def accounts(self) -> int:
-        return self.firms
-
-    def of_supplier(self, values):
-        return values[self.supplier]
-
-    def of_customer(self, values):
-        return values[self.customer]
-
-    def sum_by_supplier(self, links):
-        return jax.ops.segment_sum(links, self.supplier, self.accounts)
-
-    def sum_by_customer(self, links):
-        return jax.ops.segment_sum(links, self.customer, self.accounts)
-
-    def matvec(self, x):
-        return self.sum_by_supplier(self.coefficient * self.of_customer(x))
-
-    def rmatvec(self, p):
-        return self.sum_by_customer(self.coefficient * self.of_supplier(p))
-
-    def least_by_customer(self, links):
-        least = jax.ops.segment_min(links, self.customer, self.accounts)
-        holder = jnp.where(links == least[self.customer], self.supplier, self.accounts)
-        supplier = jax.ops.segment_min(holder, self.customer, self.accounts)
-        return least, jnp.where(supplier < self.accounts, supplier, -1)
-
-
-@jax.custom_jvp
-def scarcest(links: AbstractLinks, values: Array) -> tuple[Float[Array, " n"], Int[Array, " n"]]:
-    """Return `min` over each customer's links and the supplier that holds it.
-
-    The value is the exact minimum. Its derivative is shared evenly among the links that tie with the minimum to within `TIE`
-    units of rounding (all of them, at a steady state), so that it does not depend on the order of the links.
-    """
-    return links.least_by_customer(values)
-
-
-@scarcest.defjvp  # pyright: ignore[reportArgumentType]
-def _scarcest_jvp(primals, tangents):
-    links, values = primals
-    _, moved = tangents
-    least, supplier = links.least_by_customer(values)
-    # Comparing on the links: a link that does not exist holds 0 in the mask as well as in the count.
-    margin = TIE * jnp.finfo(values.dtype).eps * jnp.abs(least)
-    bound = jnp.where(jnp.isfinite(least), least + margin, -1)
-    tied = jnp.where(values <= links.of_customer(bound), links.of_customer(jnp.ones_like(least)), 0)
-    count = links.sum_by_customer(tied)
-    share = tied * links.of_customer(1 / jnp.maximum(count, 1))
-    zero = np.zeros(supplier.shape, dtype=jax.dtypes.float0)
-    return (least, supplier), (links.sum_by_customer(share * moved), zero)
+from .links import AbstractLinks, DenseLinks, EdgeLinks
+from .pools import pool
 
 
 class Network(eqx.Module):
@@ -274,6 +135,32 @@ class Network(eqx.Module):
         links = EdgeLinks(f / jnp.where(idle, 1, output[c]), s, c, int(d.size))
         return _network(links, d, output, jax.ops.segment_sum(f, c, d.size), added, days)
 
+    def pooled(self, product: ArrayLike) -> "Network":
+        """Return the network in which a customer's inputs pool over the suppliers of one product.
+
+        Without it every supplier's good is an input of its own, which no other can replace; pooled, a customer holds one stock
+        of each product, from whichever supplier it comes.
+
+        Parameters
+        ----------
+        product:
+            The product that each account makes (n,), integers from 0 on: the sector of a firm, or of a region's industry.
+
+        Raises
+        ------
+        InputError
+            Numbers that are not whole, negative, traced, or not one per account; a network that is pooled already.
+        """
+        if not concrete(product):
+            raise InputError("product is being traced; which inputs pool decides the shapes, so it must have numbers.")
+        kinds = np.asarray(product)
+        if kinds.shape != self.output.shape or kinds.dtype.kind not in "iu" or kinds.min(initial=0) < 0:
+            raise InputError(
+                f"product has shape {kinds.shape} and type {kinds.dtype}; give one integer from 0 on per account, "
+                f"{self.output.shape}."
+            )
+        return Network(pool(self.links, kinds), self.final_demand, self.output, self.value_added)
+
     @property
     def firms(self) -> int:
         """Number of accounts (sectors or firms)."""
@@ -328,7 +215,7 @@ def _check_flows(flows: Array, final_demand: Array, days: float, cell) -> None:
             raise InputError(f"{name(k)} is {host.ravel()[k]:g}: {remedy}.")
 
 
-def _network(links, final_demand, output, inputs, value_added, days) -> Network:
+def _network(links: AbstractLinks, final_demand, output, inputs, value_added, days) -> Network:
     if value_added is None:
         value_added = output - inputs
     else:
