@@ -11,6 +11,7 @@ from ._errors import StabilityWarning as StabilityWarning
 from ._errors import TableError as TableError
 from .dynamics import simulate as simulate
 from .economy import Economy as Economy
+from .economy import firms as firms
 from .economy import from_pymrio as from_pymrio
 from .economy import load as load
 from .economy import readers as readers

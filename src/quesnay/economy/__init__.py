@@ -1,6 +1,6 @@
 """Labelled accounts: read a table, check it, reshape it, and cross between labels and arrays."""
 
-from . import readers
+from . import firms, readers
 from .accounts import Economy
 from .checks import Balance
 from .folders import save
@@ -8,4 +8,4 @@ from .labels import Labelled, Variable
 from .ledger import Note
 from .readers import from_pymrio, load
 
-__all__ = ["Balance", "Economy", "Labelled", "Note", "Variable", "from_pymrio", "load", "readers", "save"]
+__all__ = ["Balance", "Economy", "Labelled", "Note", "Variable", "firms", "from_pymrio", "load", "readers", "save"]

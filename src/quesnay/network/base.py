@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from quesnay._checks import concrete, first_bad, floating, require
 from quesnay._errors import InputError
 
+from .buckets import Buckets
 from .links import AbstractLinks, DenseLinks, EdgeLinks
 from .pools import pool
 
@@ -132,7 +133,8 @@ class Network(eqx.Module):
             lambda: f"firm {int(c[first_bad(idle)])} buys inputs but sells nothing: give it sales or drop it.",
             idle,
         )
-        links = EdgeLinks(f / jnp.where(idle, 1, output[c]), s, c, int(d.size))
+        buckets = Buckets.of(np.asarray(s), np.asarray(c), int(d.size)) if concrete(s, c) else None
+        links = EdgeLinks(f / jnp.where(idle, 1, output[c]), s, c, int(d.size), buckets)
         return _network(links, d, output, jax.ops.segment_sum(f, c, d.size), added, days)
 
     def pooled(self, product: ArrayLike) -> "Network":
@@ -160,6 +162,12 @@ class Network(eqx.Module):
                 f"{self.output.shape}."
             )
         return Network(pool(self.links, kinds), self.final_demand, self.output, self.value_added)
+
+    @property
+    def value_added_share(self) -> Float[Array, " n"]:
+        """Value added per unit of output at the base state (n,); 0 without output."""
+        positive = self.output > 0
+        return jnp.where(positive, self.value_added / jnp.where(positive, self.output, 1), 0)
 
     @property
     def firms(self) -> int:

@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from .buckets import Buckets
+
 TIE = 4096
 """Values within this many units of rounding of each other tie: the derivative of a minimum is shared among them."""
 
@@ -142,12 +144,17 @@ class DenseLinks(AbstractLinks):
 
 
 class EdgeLinks(AbstractLinks):
-    """A list of E links, each from a supplier to a customer. For networks of firms."""
+    """A list of E links, each from a supplier to a customer. For networks of firms.
+
+    `buckets` is the same list in another order, for sums along customers and suppliers that few passes over memory do; None
+    where the ends of the links were traced.
+    """
 
     coefficient: Float[Array, " E"]
     supplier: Int[Array, " E"]
     customer: Int[Array, " E"]
     firms: int = eqx.field(static=True)
+    buckets: Buckets | None = None
 
     @property
     def accounts(self) -> int:

@@ -30,6 +30,7 @@ from .production import (
 )
 from .rationing import AbstractRationing, FinalDemandFirst, FinalDemandLast, Progressive, Proportional
 from .recoveries import AbstractRecovery, Concave, Convex, Custom, Exponential, Linear, Tabulated
+from .risk import MarginalRisk, SystemicRisk, marginal_risk, systemic_risk
 from .shocks import AbstractShock, Conditions, Together, together
 from .stability import Stability, stability
 
@@ -67,6 +68,7 @@ __all__ = [
     "LinearProduction",
     "LinkLoss",
     "Losses",
+    "MarginalRisk",
     "MovingTarget",
     "Overproduction",
     "ProductivityLoss",
@@ -81,12 +83,15 @@ __all__ = [
     "SupplyModel",
     "SupplyPath",
     "SupplyState",
+    "SystemicRisk",
     "Tabulated",
     "Together",
     "TowardsCapacity",
     "WeaklyCritical",
     "by_group",
     "criticality",
+    "marginal_risk",
     "stability",
+    "systemic_risk",
     "together",
 ]

@@ -13,8 +13,8 @@ from quesnay.network import Network
 class Labour(eqx.Module):
     """Staff limit capacity, and follow what could be made with enough of them: slowly up, less slowly down.
 
-    With l the staff as a share of base staff, `cap_i(t) = l_i(t) z_i(t) k_i x_i(0)`, `w_i = min(D_i(t-1), inp_i(t)) / x_i(0)` the
-    staff that orders and inputs ask for, and e_i(t) <= 1 the labour supply that shocks leave,
+    With l the staff as a share of base staff, `cap_i(t) = l_i(t) z_i(t) k_i x_i(0)`, `w_i = min(D_i(t-1), inp_i(t)) / x_i(0)`
+    the staff that orders and inputs ask for, and e_i(t) <= 1 the labour supply that shocks leave,
 
     ```
     l_i(t+1) = min(e_i(t+1), l_i(t) + hiring (w_i - l_i(t)))       where w_i >= l_i

@@ -16,6 +16,7 @@ from quesnay._errors import InputError
 from quesnay.dynamics import AbstractDynamics, each_step
 from quesnay.network import Network
 
+from . import firms
 from .capital import Overproduction, Reconstruction
 from .delivery import Delays, delays
 from .labour import Households, Labour
@@ -193,6 +194,8 @@ class SupplyModel(AbstractDynamics):
         return state.seen
 
     def rows(self, shock, steps, key, observe):
+        if firms.fits(self, shock, observe):
+            return firms.rows(self, shock, steps, observe)
         return each_step(self, shock, steps, key, observe)
 
     def path(self, rows, base, result):
@@ -309,9 +312,7 @@ class SupplyModel(AbstractDynamics):
     def _observation(
         self, *, output, consumed, unmet, rebuilt, demand, deliveries, received, used, stock, capacity, damage, bottleneck
     ) -> SupplyPath:  # fmt: skip
-        net, links = self.network, self.network.links
-        positive = net.output > 0
-        share = jnp.where(positive, net.value_added / jnp.where(positive, net.output, 1), 0)
+        links = self.network.links
 
         def total(inputs):
             held = links.need * inputs
@@ -319,7 +320,7 @@ class SupplyModel(AbstractDynamics):
 
         return SupplyPath(
             output=output,
-            value_added=share * output,
+            value_added=self.network.value_added_share * output,
             final_consumption=consumed,
             unmet=unmet,
             reconstruction=rebuilt,

@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int
+from jaxtyping import Array, Float, Int
 from numpy.typing import ArrayLike
 
 from quesnay._checks import require, whole
@@ -14,29 +14,36 @@ from quesnay._errors import InputError
 
 from .path import SupplyPath
 
+LEFT_OUT = ("received", "used", "stock", "bottleneck")
+"""What sums over groups leave out: it would take another pass over all links on every day."""
+
 
 class ByGroup(eqx.Module):
-    """Keep the sums of every flow and stock over groups of accounts; which input was scarcest is not kept."""
+    """Keep the sums of flows over groups of accounts."""
 
     groups: Int[Array, " n"]
     count: int = eqx.field(static=True)
+    forward_mode: bool = eqx.field(static=True, default=False)
 
     def __call__(self, seen: SupplyPath) -> SupplyPath:
         """Return the day's observation by group, each field (count,)."""
-        if seen.output.shape != self.groups.shape:
+        fields = {f.name: getattr(seen, f.name) for f in dataclasses.fields(seen) if f.name not in ("base", "result")}
+        return SupplyPath(**{k: None if k in LEFT_OUT else self.total(v) for k, v in fields.items()})
+
+    def total(self, values: Float[Array, " n"]) -> Float[Array, " count"]:
+        """Return the sums of a vector over the groups."""
+        if values.shape != self.groups.shape:
             raise InputError(
-                f"groups has shape {self.groups.shape}, but the model has {seen.output.size} accounts: one group for each."
+                f"groups has shape {self.groups.shape}, but the model has {values.size} accounts: give one group for each."
             )
-        sums = {
-            field.name: jax.ops.segment_sum(value, self.groups, self.count)
-            for field in dataclasses.fields(seen)
-            if isinstance(value := getattr(seen, field.name), jax.Array) and field.name != "bottleneck"
-        }
-        return SupplyPath(**sums, bottleneck=None)
+        return jax.ops.segment_sum(values, self.groups, self.count)
 
 
-def by_group(groups: ArrayLike, count: int) -> ByGroup:
-    """Return an observation that keeps, of every flow and stock, the sums over groups of accounts.
+def by_group(groups: ArrayLike, count: int, *, forward_mode: bool = False) -> ByGroup:
+    """Return an observation that keeps the sums of flows over groups of accounts: `path.output` is (steps, count).
+
+    A list of links with the default rules then runs on an engine with an adjoint of its own, in little memory. `received`,
+    `used`, `stock` and `bottleneck` are left out of the path (None).
 
     Parameters
     ----------
@@ -44,6 +51,8 @@ def by_group(groups: ArrayLike, count: int) -> ByGroup:
         The group of each account (n,), integers from 0 to count - 1: a region, a sector, or a pair of them.
     count:
         Number of groups.
+    forward_mode:
+        Take the plain path, through which `jax.jvp` and `jax.jacfwd` go; the engine knows `jax.grad` and `jax.vmap` only.
 
     Raises
     ------
@@ -51,12 +60,12 @@ def by_group(groups: ArrayLike, count: int) -> ByGroup:
         Groups that are not integers from 0 to count - 1.
     """
     size = whole(count, "count", "number of groups")
-    values = jnp.asarray(groups) if isinstance(groups, jax.Array) else jnp.asarray(np.asarray(groups))
+    values = groups if isinstance(groups, jax.Array) else jnp.asarray(np.asarray(groups))
     if values.ndim != 1 or not jnp.issubdtype(values.dtype, jnp.integer):
         raise InputError(f"groups has shape {values.shape} and type {values.dtype}; give one integer per account.")
     require(
         lambda v: (v >= 0) & (v < size),
-        f"groups has an entry outside 0 to {size - 1}; give the group of each account.",
+        f"groups has an entry outside 0 to {size - 1}; give each account's group.",
         values,
     )
-    return ByGroup(values, size)
+    return ByGroup(values, size, bool(forward_mode))

@@ -43,7 +43,8 @@ class SupplyPath(eqx.Module):
     reconstruction:
         By builder: the part of `final_consumption` that rebuilds destroyed capital. Currency per day.
     stock:
-        Currency: the inputs that an account holds, summed over its suppliers; its change is `received - used`.
+        Currency: the inputs that an account holds, summed over its suppliers; its change is `received - used`. These three are
+        None in sums over groups, which a large network affords without adding up its links every day.
     damage:
         By owner: capital destroyed and not yet rebuilt, in currency.
     bottleneck:
@@ -62,9 +63,9 @@ class SupplyPath(eqx.Module):
     reconstruction: Float[Array, "*t n"]
     deliveries: Float[Array, "*t n"]
     demand: Float[Array, "*t n"]
-    received: Float[Array, "*t n"]
-    used: Float[Array, "*t n"]
-    stock: Float[Array, "*t n"]
+    received: Float[Array, "*t n"] | None
+    used: Float[Array, "*t n"] | None
+    stock: Float[Array, "*t n"] | None
     capacity: Float[Array, "*t n"]
     damage: Float[Array, "*t n"]
     bottleneck: Int[Array, "*t n"] | None
@@ -136,7 +137,11 @@ class SupplyPath(eqx.Module):
     def variables(self) -> Mapping[str, tuple[tuple[str, ...], Array, str, str]]:
         """Return name -> (dims, values, unit, long name) for `economy.label`."""
         dims = ("day", "account")[2 - self.output.ndim :]
-        labelled = {k: (dims, getattr(self, k), unit, name) for k, (name, unit) in _MEANING.items()}
+        labelled = {
+            k: (dims, getattr(self, k), unit, name)
+            for k, (name, unit) in _MEANING.items()
+            if getattr(self, k) is not None
+        }
         if self.bottleneck is None:
             return labelled
         meaning = "what limited output: position of the scarcest input's supplier, -1 demand, -2 own capacity"

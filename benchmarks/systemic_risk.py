@@ -1,0 +1,191 @@
+"""The systemic risk index of every firm of a drawn network: time against NumPy, plateau, and marginal risk.
+
+The yardstick runs the same iteration to the same tolerance one closure at a time on compressed rows (scipy.sparse) with
+`maximum.reduceat`, on closures spread evenly over the ranks of size. Both run on one thread; times are that thread's (CPU
+seconds), medians over rounds in which the two take turns.
+
+Run with `OMP_NUM_THREADS=1 python benchmarks/systemic_risk.py --out benchmarks/results/systemic_risk.json`.
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+
+import jax
+import numpy as np
+import scipy.sparse
+import scipy.stats
+
+import quesnay as q
+from quesnay.economy import firms as qf
+from quesnay.supply import risk
+
+TOLERANCE = 1e-6
+GOODS = 14
+"""The first sectors of us-2020 make goods: from agriculture to furniture."""
+
+
+class OneAtATime:
+    """The index of one firm after the other in NumPy: what the batched program is compared with."""
+
+    def __init__(self, network: q.Network, sector: np.ndarray, essential: np.ndarray, dtype: type) -> None:
+        supplier, customer = np.asarray(network.links.supplier), np.asarray(network.links.customer)
+        self.output = np.asarray(network.output).astype(dtype)
+        flow = np.asarray(network.links.coefficient) * np.asarray(network.output)[customer]
+        count = network.firms
+        strong = essential[sector[supplier], sector[customer]]
+        kind = np.where(strong, sector[supplier], len(essential))
+        present, row = np.unique(customer.astype(np.int64) * (len(essential) + 1) + kind, return_inverse=True)
+        whole = np.where(strong, np.bincount(row, flow)[row], np.bincount(customer, flow, count)[customer])
+        shape = (len(present), count)
+        self.inputs = scipy.sparse.csr_array(((flow / whole).astype(dtype), (row, supplier)), shape=shape)
+        self.buyer, self.first = np.unique(present // (len(essential) + 1), return_index=True)
+        shares = (flow / np.asarray(network.output)[supplier]).astype(dtype)
+        self.sales = scipy.sparse.csr_array((shares, (supplier, customer)), shape=(count, count))
+        self.sector, self.sectors = sector, len(essential)
+        self.tiny = np.finfo(dtype).tiny
+
+    def index(self, firm: int, tolerance: float) -> float:
+        """Return the index of one firm."""
+        closed = np.zeros_like(self.output)
+        closed[firm] = 1
+        down, up = closed.copy(), closed.copy()
+        while True:
+            left = np.bincount(self.sector, self.output * (1 - down), self.sectors)
+            share = np.minimum(1, self.output / np.maximum(left, self.tiny)[self.sector])
+            lost = closed.copy()
+            rows = self.inputs @ (share * down).astype(self.output.dtype)
+            lost[self.buyer] = np.maximum(lost[self.buyer], np.maximum.reduceat(rows, self.first))
+            unsold = np.maximum(closed, self.sales @ up)
+            change = max(np.abs(lost - down).max(), np.abs(unsold - up).max())
+            down, up = lost, unsold
+            if change <= tolerance:
+                return float(self.output @ np.maximum(down, up) / self.output.sum())
+
+
+def case(count: int, seed: int) -> tuple[q.Network, np.ndarray, np.ndarray]:
+    """Return a drawn network, the sectors of its firms and which inputs are essential: goods to the makers of goods."""
+    economy = q.load("us-2020").nonnegative()
+    firms = qf.draw(economy, firms=count, key=jax.random.key(seed))
+    sector, names = firms.groups("sector")
+    goods = np.isin(names, economy.sectors[:GOODS])
+    return firms.network, sector, np.outer(goods, goods)
+
+
+def timed(work) -> tuple[float, object]:
+    began = time.process_time()
+    result = work()
+    return time.process_time() - began, result
+
+
+def speed(count: int, dtype: type, batch: int, rounds: int, sample: int) -> dict[str, object]:
+    """Return what all indices take in one batched run, and by the yardstick, from a sample of closures."""
+    network, sector, essential = case(count, 0)
+    network = jax.tree.map(lambda leaf: leaf.astype(dtype) if leaf.dtype == np.float64 else leaf, network)
+    slow = OneAtATime(network, sector, essential, dtype)
+    ranks = np.argsort(-slow.output)[np.linspace(0, count - 1, sample).astype(int)]
+
+    def all_of_them():
+        return jax.block_until_ready(
+            risk.systemic_risk(network, sector, essential=essential, batch=batch, tolerance=TOLERANCE).total
+        )
+
+    first, total = timed(all_of_them)
+    batched, single = [], []
+    for _ in range(rounds):
+        batched.append(timed(all_of_them)[0])
+        seconds, some = timed(lambda: [slow.index(firm, TOLERANCE) for firm in ranks])
+        single.append(seconds * count / sample)
+    apart = float(np.max(np.abs(np.asarray(total)[ranks] - some) / np.asarray(some)))
+    return {
+        "firms": count,
+        "links": network.edges,
+        "dtype": np.dtype(dtype).name,
+        "batch": batch,
+        "all_indices_seconds": np.round(np.quantile(batched, [0.25, 0.5, 0.75]), 2).tolist(),
+        "first_call_with_compilation_seconds": round(first, 2),
+        "numpy_all_indices_seconds": np.round(np.quantile(single, [0.25, 0.5, 0.75]), 2).tolist(),
+        "numpy_measured_on": sample,
+        "times_faster": round(float(np.median(np.array(single) / np.array(batched))), 1),
+        "largest_relative_difference_of_the_two": apart,
+    }
+
+
+def shape(count: int, seed: int) -> dict[str, object]:
+    """Return the profile of the indices and how the marginal risk ranks the firms."""
+    network, sector, essential = case(count, seed)
+    found = risk.systemic_risk(network, sector, essential=essential, batch=64, tolerance=TOLERANCE)
+    seconds, marginal = timed(lambda: risk.marginal_risk(network, sector, essential=essential))
+    index, slope = np.asarray(found.total), np.asarray(marginal.total)
+    size = np.asarray(network.output) / np.asarray(network.output).sum()
+    order = np.argsort(-index)
+    top = order[:100]
+
+    def rank(a, b):
+        return round(float(scipy.stats.spearmanr(a, b).statistic), 4)
+
+    return {
+        "firms": count,
+        "seed": seed,
+        "largest": np.round(index[order[:20]], 3).tolist(),
+        "own_share_of_output_of_these": np.round(size[order[:20]], 4).tolist(),
+        "firms_above_a_fifth": int((index > 0.2).sum()),
+        "firms_within_a_tenth_of_the_largest": int((index > 0.9 * index.max()).sum()),
+        "share_of_firms_below_1_percent": float((index < 0.01).mean()),
+        "downstream_and_upstream_of_the_largest": [
+            round(float(found.downstream[order[0]]), 3),
+            round(float(found.upstream[order[0]]), 3),
+        ],
+        "steps_median_and_most": [float(np.median(found.steps)), int(found.steps.max())],
+        "rank_correlation_of_index": {
+            "with_marginal_risk": rank(index, slope),
+            "with_marginal_risk_among_the_top_100": rank(index[top], slope[top]),
+            "with_output": rank(index, size),
+            "with_output_among_the_top_100": rank(index[top], size[top]),
+        },
+        "of_the_top_100_also_by_marginal_risk": len(set(top.tolist()) & set(np.argsort(-slope)[:100].tolist())),
+        "marginal_risk_seconds_with_compilation": round(seconds, 2),
+    }
+
+
+def main() -> None:
+    """Measure, print, and write the numbers if a file is named."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--firms", type=int, default=10_000)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--sample", type=int, default=100)
+    arguments = parser.parse_args()
+    result = {
+        "command": " ".join(["OMP_NUM_THREADS=1 python", *sys.argv]),
+        "python": platform.python_version(),
+        "jax": version("jax"),
+        "numpy": version("numpy"),
+        "scipy": version("scipy"),
+        "tolerance": TOLERANCE,
+    }
+    result["speed"] = []
+    for dtype in (np.float32, np.float64):
+        result["speed"].append(speed(arguments.firms, dtype, 64, arguments.rounds, arguments.sample))
+        print(result["speed"][-1], flush=True)
+    result["peak_gb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 2)
+    result["shape"] = []
+    for seed in range(arguments.seeds):
+        result["shape"].append(shape(arguments.firms, seed))
+        print(json.dumps(result["shape"][-1], indent=1), flush=True)
+    if arguments.out is not None:
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        arguments.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

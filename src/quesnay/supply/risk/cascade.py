@@ -1,0 +1,166 @@
+"""How a closed firm hurts its customers and suppliers, and theirs: the coefficients of both cascades, and one step of each."""
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+from numpy.typing import ArrayLike
+
+from quesnay._checks import concrete, first_bad
+from quesnay._errors import InputError
+from quesnay.network import DenseLinks, EdgeLinks, Network
+
+from .segments import Segments
+
+
+class Cascade(eqx.Module):
+    """A network made ready for cascades of losses; losses are shares of base output, `1 - h`.
+
+    Attributes
+    ----------
+    inputs:
+        Rows of inputs by suppliers: one row for each essential input (sector) of a customer, with the shares of the suppliers
+        in it, and one for all its inputs that are not essential, with their shares in all inputs. Rows of one supplier are
+        left out.
+    worst:
+        Customers by suppliers (where they are a row of their own) and rows of inputs.
+    buyers:
+        Suppliers by customers: the share of each customer in the supplier's output.
+    rivals:
+        Markets by their firms: the base output of each.
+    output:
+        s, base output (M,).
+    market:
+        Position of the market in which each firm competes (M,).
+    """
+
+    inputs: Segments
+    worst: Segments
+    buyers: Segments
+    rivals: Segments
+    output: Float[Array, " M"]
+    market: Int[Array, " M"]
+
+    def shares(self, lost: Float[Array, "M b"]) -> Float[Array, "M b"]:
+        """Return `sigma_j = min(1, s_j / sum over its market of s_l (1 - lost_l))`, the market shares after the losses."""
+        left = self.rivals.reduce(1 - lost, jnp.add)
+        # A market that is all but gone leaves nobody to step in; its firms without output have no share of it.
+        share = self.output[:, None] / jnp.maximum(left, jnp.finfo(lost.dtype).tiny)[self.market]
+        return jnp.minimum(1, share)
+
+    def downstream(self, lost: Float[Array, "M b"], share: Float[Array, "M b"]) -> Float[Array, "M b"]:
+        """Return what each firm loses to missing inputs when its suppliers have lost these shares of their output."""
+        missed = share * lost
+        return self.worst.reduce(jnp.concatenate([missed, self.inputs.reduce(missed, jnp.add)]), jnp.maximum)
+
+    def upstream(self, lost: Float[Array, "M b"]) -> Float[Array, "M b"]:
+        """Return what each firm loses to missing orders when its customers have lost these shares of their output."""
+        return self.buyers.reduce(lost, jnp.add)
+
+
+class Weights(eqx.Module):
+    """The coefficients of both cascades per link (E,), with the row of inputs that each belongs to."""
+
+    supplier: np.ndarray
+    customer: np.ndarray
+    row: np.ndarray
+    input_share: np.ndarray
+    counts: np.ndarray
+    sales_share: np.ndarray
+    row_customer: np.ndarray
+
+
+def weights(network: Network, sector: np.ndarray, essential: np.ndarray, relevant: np.ndarray) -> Weights:
+    """Return the coefficients of both cascades.
+
+    Essential inputs: `w_ji / sum of w_li over suppliers l of j's sector`; others: `w_ji / sum of w_li over all suppliers l`;
+    sales: `w_ij / s_i`.
+    """
+    supplier, customer, flow = edges(network)
+    output = np.asarray(network.output)
+    count, sectors = network.firms, len(essential)
+    strong = essential[sector[supplier], sector[customer]]
+    counts = strong | relevant[sector[supplier], sector[customer]]
+    # Row 0 .. sectors - 1 of a customer: its essential inputs; row `sectors`: the others.
+    kind = np.where(strong, sector[supplier], sectors)
+    packed = customer.astype(np.int64) * (sectors + 1) + kind
+    present, row = np.unique(packed, return_inverse=True)
+    whole = np.where(
+        strong, np.bincount(row, flow)[row] if len(row) else 0, np.bincount(customer, flow, count)[customer]
+    )
+    return Weights(
+        supplier,
+        customer,
+        row,
+        flow / np.where(whole > 0, whole, 1),
+        counts,
+        flow / output[supplier],
+        present // (sectors + 1),
+    )
+
+
+def cascade(w: Weights, network: Network, market: np.ndarray) -> Cascade:
+    """Return the network made ready."""
+    count, dtype = network.firms, np.asarray(network.output).dtype
+    supplier, row, share = (values[w.counts] for values in (w.supplier, w.row, w.input_share))
+    # A row of one supplier needs no sum: its customer takes the worst of these suppliers and of the rows that are sums.
+    entries = np.bincount(row, minlength=len(w.row_customer))
+    alone = entries[row] == 1
+    summed = np.flatnonzero(entries > 1)
+    number = np.zeros(len(entries), dtype=np.int64)
+    number[summed] = np.arange(len(summed))
+    inputs = Segments.of(number[row[~alone]], supplier[~alone], share[~alone].astype(dtype), len(summed))
+    worst = Segments.of(
+        np.concatenate([w.row_customer[row[alone]], w.row_customer[summed]]),
+        np.concatenate([supplier[alone], count + np.arange(len(summed))]),
+        np.concatenate([share[alone], np.ones(len(summed))]).astype(dtype),
+        count,
+    )
+    buyers = Segments.of(w.supplier, w.customer, w.sales_share.astype(dtype), count)
+    labels, position = np.unique(market, return_inverse=True)
+    rivals = Segments.of(position, np.arange(count), np.asarray(network.output), len(labels))
+    return Cascade(inputs, worst, buyers, rivals, network.output, jnp.asarray(position.astype(np.int32)))
+
+
+def edges(network: Network) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return supplier, customer and flow of every link (E,), as numbers on the host."""
+    if not concrete(network):
+        raise InputError(
+            "the network is traced: a cascade's layout follows from its numbers; build it outside jit and grad."
+        )
+    links, output = network.links, np.asarray(network.output)
+    if isinstance(links, EdgeLinks):
+        supplier, customer = np.asarray(links.supplier), np.asarray(links.customer)
+        flow = np.asarray(links.coefficient) * output[customer]
+    elif isinstance(links, DenseLinks):
+        coefficient = np.asarray(links.coefficient)
+        supplier, customer = np.nonzero(coefficient)
+        flow = coefficient[supplier, customer] * output[customer]
+    else:
+        raise InputError(
+            f"links of type {type(links).__name__} have no list of suppliers and customers; use Network.from_edges."
+        )
+    return supplier, customer, flow
+
+
+def positions(values: ArrayLike, count: int, name: str) -> np.ndarray:
+    """Return one non-negative integer per firm, or raise."""
+    array = np.asarray(values)
+    if array.shape != (count,) or array.dtype.kind not in "iu":
+        raise InputError(f"{name} has shape {array.shape} of {array.dtype}; give one integer per firm, ({count},).")
+    if (array < 0).any():
+        raise InputError(f"{name}[{first_bad(array < 0)}] is negative; give positions from 0.")
+    return array.astype(np.int64)
+
+
+def matrix(values: ArrayLike | None, sectors: int, name: str) -> np.ndarray:
+    """Return a boolean matrix by (supplying, using) sector; all true for None."""
+    if values is None:
+        return np.ones((sectors, sectors), dtype=bool)
+    array = np.asarray(values)
+    if array.ndim != 2 or array.shape[0] != array.shape[1] or array.shape[0] < sectors or array.dtype != bool:
+        raise InputError(
+            f"{name} has shape {array.shape} of {array.dtype}; give a boolean matrix by (supplying, using) sector, at least "
+            f"({sectors}, {sectors})."
+        )
+    return array
