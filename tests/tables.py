@@ -74,7 +74,7 @@ def exact(A, d):
 def random_network(
     seed: int, n: int, storage: str, *, unit: float = 1.0, order=None, patterned: bool = False
 ) -> q.Network:
-    """Return the network of a random table as a table or as a list of links, each with inputs apart or pooled (two products)."""
+    """Return the network of a random table as a table or as a list of links, each with inputs apart or pooled (2 products)."""
     # Lists of links of one pattern: their length is compiled in.
     pattern = np.random.default_rng(n).uniform(size=(n, n)) < 0.6 if patterned or storage.startswith("links") else None
     Z, d = random_table(seed, n, unit=unit, pattern=pattern)

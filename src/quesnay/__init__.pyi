@@ -14,6 +14,7 @@ from .economy import Economy as Economy
 from .economy import firms as firms
 from .economy import from_pymrio as from_pymrio
 from .economy import load as load
+from .economy import read_losses as read_losses
 from .economy import readers as readers
 from .economy import save as save
 from .equilibrium import GMRES as GMRES

@@ -10,6 +10,8 @@ from quesnay._errors import InputError
 
 from .links import AbstractLinks, DenseLinks, EdgeLinks, least_of_column, least_of_segment
 
+EXACT = jax.lax.Precision.HIGHEST
+
 
 class DensePools(AbstractLinks):
     """A table of n accounts whose rows belong to m products; input arrays are (m, n).
@@ -22,15 +24,17 @@ class DensePools(AbstractLinks):
         (m, n), the sum of the coefficients over the suppliers of each product.
     product:
         The product that each account makes (n,), integers from 0 to m - 1.
-    regular:
-        Whether the accounts come in blocks (regions) that list all products in their order.
+    by_product:
+        The coefficients again, (m, n / m, n) with the suppliers of one product beside each other: a sum over suppliers or over
+        customers is then a matrix product that reads them once. None where the accounts do not come in blocks (regions) that
+        list all products in their order.
     """
 
     coefficient: Float[Array, "n n"]
     total: Float[Array, "m n"]
     product: Int[Array, " n"]
     kinds: int = eqx.field(static=True)
-    regular: bool = eqx.field(static=True)
+    by_product: Float[Array, "m r n"] | None
 
     @property
     def accounts(self) -> int:
@@ -51,12 +55,12 @@ class DensePools(AbstractLinks):
         return jnp.sum(links, axis=1)
 
     def of_input(self, inputs):
-        if self.regular:
+        if self.by_product is not None:
             return jnp.broadcast_to(inputs, (self._blocks, *inputs.shape)).reshape(self.coefficient.shape)
         return inputs[self.product]
 
     def sum_by_input(self, links):
-        if self.regular:
+        if self.by_product is not None:
             return jnp.sum(self._by_block(links), axis=0)
         return jax.ops.segment_sum(links, self.product, self.kinds)
 
@@ -73,11 +77,17 @@ class DensePools(AbstractLinks):
         return least_of_column(self.total, inputs)
 
     def requirement(self, inputs):
-        if self.regular:
-            return jnp.sum(self._by_block(self.coefficient) * inputs, axis=2).reshape(-1)
+        if self.by_product is not None:
+            # A matrix times a vector for each product, (r, n) (n,): with the matrix first it stays as it is under vmap too.
+            per_product = jax.lax.dot_general(self.by_product, inputs, (([2], [1]), ([0], [0])), precision=EXACT)
+            return per_product.T.reshape(-1)
         return jnp.sum(self.coefficient * inputs[self.product], axis=1)
 
     def supply(self, values):
+        if self.by_product is not None:
+            of_product = values.reshape(self._blocks, self.kinds).T
+            total = jax.lax.dot_general(of_product, self.by_product, (([1], [1]), ([0], [0])), precision=EXACT)
+            return _ratio(total, self.total)
         return _ratio(self.sum_by_input(self.coefficient * values[:, None]), self.total)
 
     def matvec(self, x):
@@ -172,9 +182,13 @@ def pool(links: AbstractLinks, product: np.ndarray) -> AbstractLinks:
     kinds = int(product.max()) + 1
     if isinstance(links, DenseLinks):
         # Region by region in one order of products, as in every multi-regional table: sums over blocks instead of a scatter.
-        regular = product.size % kinds == 0 and np.array_equal(product, np.arange(product.size) % kinds)
-        total = jax.ops.segment_sum(links.coefficient, jnp.asarray(product), kinds)
-        return DensePools(links.coefficient, total, jnp.asarray(product), kinds, bool(regular))
+        A, regular = (
+            links.coefficient,
+            product.size % kinds == 0 and np.array_equal(product, np.arange(product.size) % kinds),
+        )
+        by_product = A.reshape(-1, kinds, product.size).swapaxes(0, 1) if regular else None
+        total = jax.ops.segment_sum(A, jnp.asarray(product), kinds)
+        return DensePools(A, total, jnp.asarray(product), kinds, by_product)
     if not isinstance(links, EdgeLinks):
         raise InputError("the inputs of this network are pooled already; pool the network as it was made.")
     made, bought = product[np.asarray(links.supplier)], np.asarray(links.customer)

@@ -1,7 +1,9 @@
 """Shock propagation in production networks."""
 
 from .capital import Overproduction, Reconstruction
+from .impulse import Impulse, growth, impulse
 from .labour import Households, Labour
+from .levers import AbstractLever, Allocation, Inventories, SpareCapacity, allocate, output_kept
 from .losses import (
     ByDay,
     CapacityLoss,
@@ -25,6 +27,7 @@ from .production import (
     LinearProduction,
     PsiRelaxed,
     StronglyCritical,
+    Unlimited,
     WeaklyCritical,
     criticality,
 )
@@ -38,12 +41,14 @@ __all__ = [
     "CAPACITY",
     "CES",
     "DEMAND",
+    "AbstractLever",
     "AbstractOrders",
     "AbstractProduction",
     "AbstractRationing",
     "AbstractReallocation",
     "AbstractRecovery",
     "AbstractShock",
+    "Allocation",
     "ByDay",
     "ByGroup",
     "ByInput",
@@ -61,7 +66,9 @@ __all__ = [
     "FixedProportions",
     "HalfCritical",
     "Households",
+    "Impulse",
     "InputLoss",
+    "Inventories",
     "Labour",
     "LabourLoss",
     "Linear",
@@ -77,6 +84,7 @@ __all__ = [
     "PsiRelaxed",
     "Reconstruction",
     "Replacement",
+    "SpareCapacity",
     "Stability",
     "StockAdjustment",
     "StronglyCritical",
@@ -87,10 +95,15 @@ __all__ = [
     "Tabulated",
     "Together",
     "TowardsCapacity",
+    "Unlimited",
     "WeaklyCritical",
+    "allocate",
     "by_group",
     "criticality",
+    "growth",
+    "impulse",
     "marginal_risk",
+    "output_kept",
     "stability",
     "systemic_risk",
     "together",

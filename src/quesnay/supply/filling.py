@@ -28,8 +28,8 @@ class Vessels(eqx.Module):
     spread: Callable[[Float[Array, " n"]], Array]
 
 
-def fill(vessels: Vessels, total: Float[Array, " n"]) -> Float[Array, " n"]:
-    """Return for every owner the level mu with `sum of w min(mu, h)^rho = total` over its vessels; inf where all are full.
+def fill(vessels: Vessels, total: Float[Array, " n"]) -> Array:
+    """Return `min(mu, h)` of every vessel, for the level mu at which `sum of w min(mu, h)^rho = total` over an owner's vessels.
 
     Starts below the root and adds, in each turn, the vessels that are full at the level so far; levels only rise, so that it
     ends after at most as many turns as an owner has vessels. The derivative is that of the last turn, where the set of full
@@ -45,11 +45,12 @@ def fill(vessels: Vessels, total: Float[Array, " n"]) -> Float[Array, " n"]:
 
     start = (jnp.zeros(vessels.height.shape, bool), jnp.asarray(True))
     full, _ = jax.lax.while_loop(lambda carry: carry[1], turn, start)
-    return _level(vessels, full, total)
+    # What is full stays so, whatever rounding does to a level that only small vessels are left to decide.
+    return jnp.where(full, vessels.height, jnp.minimum(vessels.spread(_level(vessels, full, total)), vessels.height))
 
 
 def _level(vessels: Vessels, full: Array, total: Float[Array, " n"]) -> Float[Array, " n"]:
-    """Return the level at which the vessels that are not full make up for those that are."""
+    """Return the level at which the vessels that are not full make up for those that are; inf where all are full."""
     h, w, rho = vessels.height, vessels.weight, vessels.exponent
     free = vessels.sum_up(jnp.where(full, 0, w))
     some = free > 0

@@ -52,15 +52,19 @@ class Labour(eqx.Module):
 class Households(eqx.Module):
     """Household consumption follows labour income, with memory, and with what is not spent elsewhere.
 
-    With W(t) labour income as a share of its base (staff weighted by labour compensation), topped up by benefits,
-    `y(t) = W(t) + benefits (1 - W(t))`, and expected permanent income `y_p(t)`, which falls by the same but forgets,
+    With W(t) labour income as a share of its base (staff weighted by labour compensation), topped up by benefits, and income
+    y_p(t) that households expect for good,
 
     ```
-    log C(t) = rho log C(t-1) + (1 - rho) / 2 (log y(t) + log y_p)         the consumption level, 1 at the base state
-    c_i(t)   = c_i(0) (1 - e_i(t)) C(t) (1 + redirection s(t))             s: share of the basket that shocks take away
+    y(t)     = W(t) + benefits (1 - W(t)),   y_p(t) = 1 - pessimism (1 - y(t))
+    log C(t) = rho log C(t-1) + (1 - rho) / 2 (log y(t) + log y_p(t))      the level of spending, 1 at the base state
+    e(t)     = sum_i c_i(0) e_i(t) / sum_i c_i(0)                          the share of the basket that shocks take away
+    c_i(t)   = c_i(0) (1 - e_i(t)) C(t) (1 - (1 - redirection) e(t)) / (1 - e(t))
     ```
 
-    where e_i(t) are the day's losses of final demand, applied to households and others alike.
+    where e_i(t) are the day's losses of final demand, of households and others alike. All together households spend
+    `C(t) (1 - (1 - redirection) e(t))` of what they spent, whatever it is that they cannot buy; what is not redirected is
+    saved. Where shocks take the whole basket, nothing is spent.
 
     Parameters
     ----------
@@ -79,7 +83,7 @@ class Households(eqx.Module):
 
     References
     ----------
-    Pichler et al. (2022), section 3.4, after Muellbauer (2020).
+    Pichler et al. (2022), section 3.4, after Muellbauer (2020); one minus redirection is their Delta s.
     """
 
     consumption: Float[Array, " n"]
@@ -148,8 +152,10 @@ class Households(eqx.Module):
 
     def consumed(self, level: Float[Array, ""], change: Float[Array, " n"]) -> Float[Array, " n"]:
         """Return household demand (n,) at log C and the day's change of final demand as a share of base demand (n,)."""
-        kept = jnp.maximum(0, 1 + change)
-        total = jnp.sum(self.consumption)
-        lost = jnp.sum(self.consumption * (1 - kept)) / jnp.where(total > 0, total, 1)
-        more = 1 + self.redirection * jnp.maximum(0, lost)
-        return (self.consumption * kept * jnp.exp(level) * more).astype(change.dtype)
+        wanted = self.consumption * jnp.maximum(0, 1 + change)
+        total, some = jnp.sum(self.consumption), jnp.sum(wanted)
+        kept = some / jnp.where(total > 0, total, 1)
+        # What is spent of the budget, over what the goods still wanted cost of it; without any of them there is none.
+        spent = self.redirection + (1 - self.redirection) * kept
+        scale = jnp.where(kept > 0, spent / jnp.where(kept > 0, kept, 1), 0)
+        return (wanted * jnp.exp(level) * scale).astype(change.dtype)

@@ -165,6 +165,7 @@ class SupplyModel(AbstractDynamics):
         inputs, scarcest = self.production.limit(links, stock, self._days(), base)
         inputs = times(left(now.productivity), inputs)
         output, bottleneck = least(trade.demand, capacity, inputs, scarcest)
+        output = output if now.withheld is None else jnp.maximum(0, output - now.withheld)
 
         served = self.rationing.serve(output, trade)
         arrived, transit = (served.received(), None) if self.delays is None else self.delays.ship(served, state.transit)

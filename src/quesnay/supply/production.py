@@ -64,6 +64,22 @@ class FixedProportions(AbstractProduction):
         pass
 
 
+class Unlimited(AbstractProduction):
+    """Inputs never limit output, and are used in their fixed proportions: `inp_i = inf`, `use_p = x_c(p)`.
+
+    Stocks may fall below zero: for linear responses, not for shocks.
+    """
+
+    def limit(self, links, stock, days, base):
+        return jnp.full_like(base, jnp.inf), jnp.full(base.shape, -1)
+
+    def use(self, links, output, stock):
+        return links.of_customer(output)
+
+    def check(self, links):
+        pass
+
+
 class PsiRelaxed(AbstractProduction):
     r"""Output falls before a stock is used up, once it is below psi of its target: `inp_i = min_p s_p / max(1, psi n_p)`.
 
@@ -252,8 +268,8 @@ class CES(AbstractProduction):
         vessels = Vessels(
             ratio, jnp.where(some, _cost_shares(links), 0), self._exponent, links.sum_by_customer, links.of_customer
         )
-        level = links.of_customer(fill(vessels, jnp.ones_like(output)))
-        return jnp.where(some, jnp.minimum(made * jnp.where(some, level, 1), stock), 0)
+        filled = fill(vessels, jnp.ones_like(output))
+        return jnp.where(some, jnp.minimum(made * jnp.where(some, filled, 1), stock), 0)
 
     def check(self, links):
         pass

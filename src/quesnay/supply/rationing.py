@@ -87,9 +87,9 @@ class Progressive(AbstractRationing):
         def spread(accounts):
             return pack(links.of_supplier(accounts), accounts)
 
-        level = fill(Vessels(pack(ratio, final_ratio), pack(base, base_final), 1.0, sum_up, spread), output)
-        delivered = base * jnp.minimum(links.of_supplier(level), ratio)
-        final = base_final * jnp.minimum(level, final_ratio)
+        filled = fill(Vessels(pack(ratio, final_ratio), pack(base, base_final), 1.0, sum_up, spread), output)
+        delivered = base * filled[: base.size].reshape(base.shape)
+        final = base_final * filled[base.size :]
         return Served(trade, None, delivered, links.sum_by_supplier(delivered), _share(final, trade.final))
 
 

@@ -22,6 +22,8 @@ class Conditions(eqx.Module):
         Capital destroyed on this day (n,), in currency.
     inputs, links:
         Share of what is ordered that is closed, an input array and a link array; None: nothing.
+    withheld:
+        Output that is simply not made (n,), in currency per day; None: nothing. What a linear response is a response to.
     """
 
     capacity: Float[Array, " n"]
@@ -31,6 +33,7 @@ class Conditions(eqx.Module):
     destroyed: Float[Array, " n"]
     inputs: Array | None = None
     links: Array | None = None
+    withheld: Float[Array, " n"] | None = None
 
     @staticmethod
     def calm(network: Network) -> "Conditions":

@@ -1,12 +1,13 @@
 """The Economic Systemic Risk Index: output lost in the whole economy when a firm closes."""
 
 from collections.abc import Mapping
+from functools import partial
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 from numpy.typing import ArrayLike
 
 from quesnay._checks import floating, positive, require, whole
@@ -14,7 +15,9 @@ from quesnay._errors import InputError
 from quesnay._results import RESULTS, raise_unless_successful
 from quesnay.network import Network
 
-from .cascade import Cascade, cascade, matrix, positions, weights
+from .cascade import Cascade, Weights, cascade, matrix, positions, weights
+from .schedule import by_steps, chunks
+from .segments import rows_at
 
 
 class SystemicRisk(eqx.Module):
@@ -124,7 +127,8 @@ def systemic_risk(
     Diem, Borsos, Reisch, Kertész and Thurner (2022), Quantifying firm-level economic systemic risk from nation-wide supply
     networks, Scientific Reports 12:7719, Methods.
     """
-    ready = prepare(network, sector, essential, relevant, market)
+    coefficients, markets = _weighed(network, sector, essential, relevant), _market(network, sector, market)
+    ready = cascade(coefficients, network, markets)
     batch, max_steps = (
         whole(batch, "batch", "number of scenarios"),
         whole(max_steps, "max_steps", "number of iterations"),
@@ -139,7 +143,8 @@ def systemic_risk(
             lambda c: (c >= 0) & (c <= 1), "closures has an entry outside 0 to 1; give shares of capacity lost.", closed
         )
     scenarios = count if closed is None else len(closed)
-    parts, steps, moving = _run(ready, closed, scenarios, min(batch, scenarios), tolerance, max_steps)
+    like = np.arange(scenarios) if closed is not None else by_steps(coefficients, network, markets, tolerance)
+    parts, steps, moving = _run(ready, closed, chunks(like, min(batch, scenarios)), tolerance, max_steps)
     result = RESULTS.where(jnp.any(moving), RESULTS.not_converged, RESULTS.successful)
     risk = SystemicRisk(*parts, steps=steps, by_firm=closures is None, result=result)
     return raise_unless_successful(risk, result) if throw else risk
@@ -149,89 +154,92 @@ def prepare(
     network: Network, sector: ArrayLike, essential: ArrayLike, relevant: ArrayLike | None, market: ArrayLike | None
 ) -> Cascade:
     """Check the arguments and return the network made ready for cascades."""
-    return cascade(*_weighed(network, sector, essential, relevant), _market(network, sector, market))
+    return cascade(_weighed(network, sector, essential, relevant), network, _market(network, sector, market))
 
 
-def _weighed(network, sector, essential, relevant):
+def _weighed(network, sector, essential, relevant) -> Weights:
     sectors = positions(sector, network.firms, "sector")
     last = int(sectors.max()) + 1
     strong = matrix(essential, last, "essential")
     some = matrix(relevant, len(strong), "relevant")
     if some.shape != strong.shape:
         raise InputError(f"essential has shape {strong.shape} and relevant {some.shape}; give matrices of one shape.")
-    return weights(network, sectors, strong, some), network
+    return weights(network, sectors, strong, some)
 
 
 def _market(network, sector, market) -> np.ndarray:
     return positions(sector if market is None else market, network.firms, "market")
 
 
-class _Slots(eqx.Module):
-    """Scenarios under way, one per column, and what has come of those that ended."""
-
-    scenario: Int[Array, " b"]
-    down: Float[Array, "M b"]
-    up: Float[Array, "M b"]
-    steps: Int[Array, " b"]
-    next: Int[Array, ""]
-    parts: Float[Array, "4 S"]
-    taken: Int[Array, " S"]
-    moving: Bool[Array, " S"]
-
-
 @eqx.filter_jit
 def _run(
-    ready: Cascade, closed: Float[Array, "S M"] | None, scenarios: int, batch: int, tolerance: float, max_steps: int
+    ready: Cascade,
+    closed: Float[Array, "S M"] | None,
+    order: Int[Array, "chunks b"],
+    tolerance: float,
+    max_steps: int,
 ):
     """Return the four shares of every scenario, its steps, and whether it was still moving.
 
-    A scenario that has converged makes room for the next one at once, so that no batch waits for its slowest member and no
-    result depends on what else is under way. Empty slots hold the scenario that comes after the last.
+    Scenarios that are likely to take as many steps are computed side by side. The two cascades end apart, and a scenario
+    that has converged stands still: no result depends on what else is under way.
     """
-    everyone = jnp.arange(len(ready.output))[:, None]
     weight = ready.output / jnp.sum(ready.output)
 
-    def closing(scenario):
+    def chunk(scenarios):
         if closed is None:
-            return (everyone == scenario).astype(ready.output.dtype)
-        return jnp.where(scenario < scenarios, closed[jnp.minimum(scenario, scenarios - 1)].T, 0)
+            shut, lost, unsold, constant = _first_closure(ready, ready.place[scenarios])
+        else:
+            shut, lost, unsold, constant = _first_of(ready, closed[scenarios].T[ready.firm])
+        own = rows_at(shut, ready.seller)
+        settle = partial(_settle, tolerance=tolerance, max_steps=max_steps)
+        down, taken, moves = settle(lambda x: jnp.maximum(shut, ready.downstream(x, ready.shares(x))), shut, lost)
+        up, longer, moved = settle(lambda x: jnp.maximum(own, ready.passed_on(x) + constant), own, unsold)
+        up = jnp.maximum(shut, ready.everywhere(up))
+        parts = jnp.stack([weight @ loss for loss in (jnp.maximum(down, up), down, up, shut)])
+        return parts, jnp.maximum(taken, longer), moves | moved
 
-    def step(now: _Slots) -> _Slots:
-        shut = closing(now.scenario)
-        lost = jnp.maximum(shut, ready.downstream(now.down, ready.shares(now.down)))
-        unsold = jnp.maximum(shut, ready.upstream(now.up))
-        change = jnp.maximum(jnp.max(jnp.abs(lost - now.down), axis=0), jnp.max(jnp.abs(unsold - now.up), axis=0))
+    parts, steps, moving = jax.lax.map(chunk, order)
+    # A scenario that fills up the last chunk is computed twice, to the same numbers.
+    scenarios, back = order.ravel(), jnp.zeros(len(ready.output) if closed is None else len(closed), int)
+    back = back.at[scenarios].set(jnp.arange(len(scenarios)))
+    return tuple(jnp.moveaxis(parts, 1, 0).reshape(4, -1)[:, back]), steps.ravel()[back], moving.ravel()[back]
+
+
+def _first_closure(ready: Cascade, firm: Int[Array, " b"]):
+    """Return closures of one firm each, the losses after the first step, and the orders that no step changes."""
+    shut = (jnp.arange(len(ready.output))[:, None] == firm).astype(ready.output.dtype)
+    # Nobody but the customers and suppliers of the firm has lost anything yet.
+    share = jnp.take_along_axis(ready.shares(shut), firm[None], axis=0)
+    lost = jnp.maximum(shut, ready.missed.take(firm) * share)
+    orders = ready.unsold.take(firm)
+    sells = ready.seller_place[firm] < len(ready.seller)
+    return shut, lost, jnp.maximum(rows_at(shut, ready.seller), orders), jnp.where(sells, 0, orders)
+
+
+def _first_of(ready: Cascade, shut: Float[Array, "M b"]):
+    """Return the same for any closures."""
+    own, constant = rows_at(shut, ready.seller), ready.from_final(shut)
+    lost = jnp.maximum(shut, ready.downstream(shut, ready.shares(shut)))
+    return shut, lost, jnp.maximum(own, ready.passed_on(own) + constant), constant
+
+
+def _settle(step, before: Float[Array, "n b"], after: Float[Array, "n b"], *, tolerance: float, max_steps: int):
+    """Go on from the first step until no column moves; return the values, steps, and which columns still moved."""
+
+    def still(old, new):
         # Not "greater than": a change that is not a number counts as movement.
-        moving, steps = ~(change <= tolerance), now.steps + 1
-        ended = ~moving | (steps >= max_steps)
-        place = jnp.where(ended, now.scenario, scenarios)
-        parts = jnp.stack([weight @ loss for loss in (jnp.maximum(lost, unsold), lost, unsold, shut)])
-        waiting = now.next + jnp.cumsum(ended) - 1
-        scenario = jnp.where(ended, jnp.minimum(waiting, scenarios), now.scenario)
-        fresh = closing(scenario)
-        return _Slots(
-            scenario,
-            jnp.where(ended, fresh, lost),
-            jnp.where(ended, fresh, unsold),
-            jnp.where(ended, 0, steps),
-            now.next + jnp.sum(ended),
-            now.parts.at[:, place].set(parts, mode="drop"),
-            now.taken.at[place].set(steps, mode="drop"),
-            now.moving.at[place].set(moving, mode="drop"),
+        return ~(jnp.max(jnp.abs(new - old), axis=0, initial=0) <= tolerance)
+
+    def advance(state):
+        x, taken, moving = state
+        under_way = moving & (taken < max_steps)
+        new = step(x)
+        return (
+            jnp.where(under_way, new, x),
+            taken + under_way,
+            jnp.where(under_way, still(x, new), moving),
         )
 
-    first = jnp.arange(batch)
-    start = closing(first)
-    none = jnp.zeros(scenarios, int)
-    slots = _Slots(
-        first,
-        start,
-        start,
-        jnp.zeros(batch, int),
-        jnp.asarray(batch),
-        jnp.zeros((4, scenarios), start.dtype),
-        none,
-        none > 0,
-    )
-    end = jax.lax.while_loop(lambda now: jnp.any(now.scenario < scenarios), step, slots)
-    return tuple(end.parts), end.taken, end.moving
+    first = after, jnp.ones(after.shape[1], int), still(before, after)
+    return jax.lax.while_loop(lambda state: jnp.any(state[2] & (state[1] < max_steps)), advance, first)

@@ -96,9 +96,9 @@ def marginal_risk(
 
 
 def lost(ready: Cascade, added: Float[Array, " M"], tolerance: float, max_steps: int):
-    """Return R(c) by iteration, the losses by both cascades, and whether they still moved."""
+    """Return R(c) by iteration, the losses by both cascades (by place), and whether they still moved."""
     share = ready.shares(jnp.zeros_like(added)[:, None])
-    c = added[:, None]
+    c = added[ready.firm][:, None]
     down, first = _iterate(lambda x: c + ready.downstream(x, share), c, tolerance, max_steps)
     up, second = _iterate(lambda x: c + ready.upstream(x), c, tolerance, max_steps)
     weight = ready.output / jnp.sum(ready.output)
@@ -117,7 +117,7 @@ def _derivative(ready: Cascade, tolerance: float, max_steps: int):
     first, w_down = jnp.where(by_inputs, weight, 0), jnp.where(by_inputs, 0, weight)
     adjoint_down, slow = _iterate(lambda y: first + back_down(y)[0], first, tolerance, max_steps)
     adjoint_up, slower = _iterate(lambda y: w_down + back_up(y)[0], w_down, tolerance, max_steps)
-    return (adjoint_down + adjoint_up)[:, 0], failed | slow | slower
+    return (adjoint_down + adjoint_up)[ready.place, 0], failed | slow | slower
 
 
 def _iterate(step, start, tolerance, max_steps):
