@@ -4,7 +4,7 @@ The same recovery scenario on the same synthetic table (dense, drawn), float64 u
 seconds of that thread. Compilation is left out and reported. The floor is one reading of the coefficients by a sum; a step
 reads them three times, for deliveries, for the reallocation of orders, and for demand.
 
-Run with `OMP_NUM_THREADS=1 taskset -c 0 python benchmarks/boario_speed.py --out benchmarks/results/boario_speed.json`.
+Run with `OMP_NUM_THREADS=1 python benchmarks/boario_speed.py --out benchmarks/results/boario_speed.json`.
 """
 
 import argparse
@@ -163,7 +163,7 @@ def main() -> None:
     expected = theirs.output(steps)
     paths = {name: np.asarray(q.simulate(which, hit, steps=steps).output) for name, which in models.items()}
     result = {
-        "command": " ".join(["OMP_NUM_THREADS=1 taskset -c 0 python", *sys.argv]),
+        "command": " ".join(["OMP_NUM_THREADS=1 python", *sys.argv]),
         "python": platform.python_version(),
         "jax": version("jax"),
         "boario": version("boario"),

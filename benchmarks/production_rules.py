@@ -5,14 +5,16 @@ pooled), stocks of 5 days, 10 days to refill them, no spare capacity; 30 days of
 goods (the first 14 sectors, agriculture to furniture) are critical to makers of goods and important to everybody else;
 trade and transport are important to everybody; no other service is either.
 
-Losses are output lost over 180 days, in days of the base output of both regions together. Single days are compared too:
-`days_on_which_less_is_lost` counts, for each pair of neighbours in the order from fixed proportions to weakly critical, the days
-on which the laxer rule loses more output.
+Losses are output lost over 180 days, in days of the base output of both regions together. Days are compared too, for each pair
+of neighbours in the order from fixed proportions to weakly critical: on how many days the laxer rule loses more than the
+stricter one (what was made with scarce inputs during the shock is missing from stocks after it), the first of them, and on how
+many days it has lost more since the start.
 
 Run with `python benchmarks/production_rules.py --out benchmarks/results/production_rules.json`.
 """
 
 import argparse
+import itertools
 import json
 import platform
 import sys
@@ -117,10 +119,14 @@ def main() -> None:
             for (made, shared), losses in found.items()
         }
         by_day = {made: found[made, "proportional"]["output"].sum(axis=1) for made in ORDER}
-        broken = {
-            f"{lax} loses more than {strict}": int(np.sum(by_day[lax] > by_day[strict] + 1e-9))
-            for strict, lax in zip(ORDER, ORDER[1:], strict=False)
-        }
+        broken = {}
+        for strict, lax in itertools.pairwise(ORDER):
+            more, since = (by_day[lax] - by_day[strict] > 1e-9, np.cumsum(by_day[lax] - by_day[strict]) > 1e-9)
+            broken[f"{lax} loses more than {strict}"] = {
+                "days": int(more.sum()),
+                "first_day": int(np.argmax(more)) if more.any() else None,
+                "days_since_the_start": int(since.sum()),
+            }
         result["scenarios"][name] = {
             "direct_days": round(float(direct), 4),
             "rules": table,

@@ -106,7 +106,7 @@ def observed_index(folder: Path) -> dict[str, float]:
 def write(numbers: dict, path: Path) -> None:
     """Write the numbers with what made them."""
     made = {
-        "command": f"python examples/belgium_2020 FOLDER --json {path.name}",
+        "command": "python examples/belgium_2020 FOLDER --json FILE",
         "python": platform.python_version(),
         "versions": {name: importlib.metadata.version(name) for name in ("quesnay", "numpy", "jax", "pandas")},
     }

@@ -159,20 +159,19 @@ def test_the_index_is_what_the_equations_say(seed):
     np.testing.assert_allclose(found.total, wanted, rtol=1e-9, atol=1e-15)
 
 
-@pytest.mark.parametrize("batch", [1, 5, 64])
-def test_no_scenario_depends_on_its_batch(batch):
+def test_no_scenario_depends_on_its_batch():
     made, sector, essential = random_case(3)
-    all_at_once = risk.systemic_risk(made, sector, essential=essential, tolerance=1e-3, batch=12)
-    others = risk.systemic_risk(made, sector, essential=essential, tolerance=1e-3, batch=batch)
-    given_ones = risk.systemic_risk(made, sector, essential=essential, tolerance=1e-3, batch=batch, closures=np.eye(12))
+    all_at_once = risk.systemic_risk(made, sector, essential=essential, tolerance=1e-3)
+    others = risk.systemic_risk(made, sector, essential=essential, tolerance=1e-3, batch=5)
+    given_ones = risk.systemic_risk(made, sector, essential=essential, tolerance=1e-3, batch=7, closures=np.eye(12))
     for name in ("total", "downstream", "upstream", "steps"):
         np.testing.assert_allclose(getattr(others, name), getattr(all_at_once, name), rtol=1e-13)
         np.testing.assert_allclose(getattr(given_ones, name), getattr(all_at_once, name), rtol=1e-13)
 
 
 def test_the_unit_and_the_storage_do_not_matter():
-    made, sector, essential = random_case(5)
-    scaled = random_case(5, unit=1e9)[0]
+    made, sector, essential = random_case(3)
+    scaled = random_case(3, unit=1e9)[0]
     dense = np.zeros((12, 12))
     flow = made.links.coefficient * made.output[made.links.customer]
     dense[made.links.supplier, made.links.customer] = flow
@@ -185,7 +184,7 @@ def test_the_unit_and_the_storage_do_not_matter():
 
 
 def test_single_precision_stays_single_and_agrees():
-    made, sector, essential = random_case(7)
+    made, sector, essential = random_case(3)
     low = jax.tree.map(lambda leaf: leaf.astype(jnp.float32) if leaf.dtype == jnp.float64 else leaf, made)
     found = risk.systemic_risk(low, sector, essential=essential)
     assert found.total.dtype == jnp.float32
@@ -193,10 +192,10 @@ def test_single_precision_stays_single_and_agrees():
 
 
 def test_long_rows_are_summed_in_parts():
-    """A hub with 1,000 suppliers of one market each: it misses each by its share in its inputs, and loses all to none."""
-    made = q.Network.from_edges(np.arange(1, 1001), np.zeros(1000, int), np.ones(1000), [1000.0, *[0.0] * 1000])
-    found = risk.systemic_risk(made, np.arange(1001), essential=np.zeros((1001, 1001), dtype=bool), batch=128)
-    np.testing.assert_allclose(found.total[1:], (1 + 1000 / 1000) / 2000, rtol=1e-12)
+    """A hub with 100 suppliers of one market each: it misses each by its share in its inputs, and loses all to none."""
+    made = q.Network.from_edges(np.arange(1, 101), np.zeros(100, int), np.ones(100), [100.0, *[0.0] * 100])
+    found = risk.systemic_risk(made, np.arange(101), essential=np.zeros((101, 101), dtype=bool))
+    np.testing.assert_allclose(found.total[1:], (1 + 100 / 100) / 200, rtol=1e-12)
     assert float(found.total[0]) == pytest.approx(1)
 
 
@@ -216,15 +215,14 @@ def test_marginal_risk_by_hand():
     np.testing.assert_allclose(found.total, [(2 + 4) / 6, (1 + 4) / 6], rtol=1e-12)
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_marginal_risk_is_the_derivative_of_all_output_lost(seed):
+def test_marginal_risk_is_the_derivative_of_all_output_lost():
     """Against central differences of the forward cascade; it is piecewise linear, so they are exact off the kinks."""
-    made, sector, essential = random_case(seed)
+    made, sector, essential = random_case(0)
     found = risk.marginal_risk(made, sector, essential=essential, tolerance=1e-13)
     ready = prepare(made, sector, essential, None, None)
     run = eqx.filter_jit(lambda c, ready: lost(ready, c, 1e-13, 2_000)[0])
     small = 1e-6
-    for firm in range(0, 12, 4):
+    for firm in range(12):
         step = small * np.eye(12)[firm]
         difference = (run(jnp.asarray(1 + step), ready) - run(jnp.asarray(1 - step), ready)) / (2 * small)
         assert float(found.total[firm]) == pytest.approx(float(difference), rel=1e-6)

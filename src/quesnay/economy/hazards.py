@@ -23,7 +23,7 @@ def read_losses(table: str | Path | pd.DataFrame, *, column: str = "loss", add: 
     column:
         Name of the column of losses.
     add:
-        Add up the rows of one account, such as several assets or events in currency; otherwise an account listed twice is an error.
+        Add up the rows of one account, such as several assets or events in currency; else an account listed twice is an error.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def read_losses(table: str | Path | pd.DataFrame, *, column: str = "loss", add: 
     twice = index.duplicated()
     if twice.any():
         raise TableError(
-            f"{where}, row {_row(twice)}: {', '.join(index[int(np.argmax(twice))])} is listed twice; add=True adds such rows up."
+            f"{where}, row {_row(twice)}: {', '.join(index[int(np.argmax(twice))])} is listed twice; add=True adds such rows."
         )
     return series
 

@@ -144,7 +144,9 @@ def systemic_risk(
         )
     scenarios = count if closed is None else len(closed)
     like = np.arange(scenarios) if closed is not None else by_steps(coefficients, network, markets, tolerance)
-    parts, steps, moving = _run(ready, closed, chunks(like, min(batch, scenarios)), tolerance, max_steps)
+    # As arrays: numbers would be compiled in.
+    ends = jnp.asarray(tolerance, dtype), jnp.asarray(max_steps)
+    parts, steps, moving = _run(ready, closed, chunks(like, min(batch, scenarios)), *ends)
     result = RESULTS.where(jnp.any(moving), RESULTS.not_converged, RESULTS.successful)
     risk = SystemicRisk(*parts, steps=steps, by_firm=closures is None, result=result)
     return raise_unless_successful(risk, result) if throw else risk
@@ -176,8 +178,8 @@ def _run(
     ready: Cascade,
     closed: Float[Array, "S M"] | None,
     order: Int[Array, "chunks b"],
-    tolerance: float,
-    max_steps: int,
+    tolerance: Float[Array, ""],
+    max_steps: Int[Array, ""],
 ):
     """Return the four shares of every scenario, its steps, and whether it was still moving.
 
@@ -224,7 +226,7 @@ def _first_of(ready: Cascade, shut: Float[Array, "M b"]):
     return shut, lost, jnp.maximum(own, ready.passed_on(own) + constant), constant
 
 
-def _settle(step, before: Float[Array, "n b"], after: Float[Array, "n b"], *, tolerance: float, max_steps: int):
+def _settle(step, before: Float[Array, "n b"], after: Float[Array, "n b"], *, tolerance: Array, max_steps: Array):
     """Go on from the first step until no column moves; return the values, steps, and which columns still moved."""
 
     def still(old, new):

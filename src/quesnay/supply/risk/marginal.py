@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 from numpy.typing import ArrayLike
 
 from quesnay._checks import positive, whole
@@ -89,13 +89,13 @@ def marginal_risk(
         positive(tolerance, "tolerance", below=1.0),
         whole(max_steps, "max_steps", "number of iterations"),
     )
-    total, moving = _derivative(ready, tolerance, max_steps)
+    total, moving = _derivative(ready, jnp.asarray(tolerance, ready.output.dtype), jnp.asarray(max_steps))
     result = RESULTS.where(moving, RESULTS.not_converged, RESULTS.successful)
     risk = MarginalRisk(total, result)
     return raise_unless_successful(risk, result) if throw else risk
 
 
-def lost(ready: Cascade, added: Float[Array, " M"], tolerance: float, max_steps: int):
+def lost(ready: Cascade, added: Float[Array, " M"], tolerance: ArrayLike, max_steps: ArrayLike):
     """Return R(c) by iteration, the losses by both cascades (by place), and whether they still moved."""
     share = ready.shares(jnp.zeros_like(added)[:, None])
     c = added[ready.firm][:, None]
@@ -106,7 +106,7 @@ def lost(ready: Cascade, added: Float[Array, " M"], tolerance: float, max_steps:
 
 
 @eqx.filter_jit
-def _derivative(ready: Cascade, tolerance: float, max_steps: int):
+def _derivative(ready: Cascade, tolerance: Float[Array, ""], max_steps: Int[Array, ""]):
     share = ready.shares(jnp.zeros_like(ready.output)[:, None])
     _, down, up, failed = lost(ready, jnp.ones_like(ready.output), tolerance, max_steps)
     weight = (ready.output / jnp.sum(ready.output))[:, None]
