@@ -1,9 +1,10 @@
 """What sectors hide: the same shock on drawn firm networks and on the sector tables that they add up to.
 
 Firms are drawn on us-2020. A shock closes some firms for 20 days; in the sector table every sector loses the share of capacity
-that its firms lose together, so that the direct loss is the same. Both run under the same rules (fixed proportions, proportional
-rationing, stocks of 10 days, 20 days to refill them, capacity 10 % above base output). Firms are run with every supplier's
-good an input of its own, and with the suppliers of a sector (in whichever region) replacing each other; the table likewise.
+that its firms lose together, so that the direct loss is the same. Both run under the same rules: fixed proportions,
+proportional rationing, stocks of 10 days, 20 days to refill them, no spare capacity (with some, a sector would make up for what
+single firms cannot). Firms are run with every supplier's good an input of its own, and with the suppliers of a sector (in
+whichever region) pooled, in their base shares; the table likewise.
 
 `understated` is the share of the firm-level loss of output that the sector table does not show, 1 - sector / firm.
 
@@ -25,7 +26,7 @@ import quesnay as q
 from quesnay.economy import firms as qf
 
 START, CLOSED, DAYS = 5, 20, 120
-RULES = {"inventory": 10.0, "adjustment": 20.0, "capacity": 1.1}
+RULES = {"inventory": 10.0, "adjustment": 20.0, "capacity": 1.0}
 
 
 def shocks(firms: qf.Firms, sector: np.ndarray, seed: int) -> dict[str, np.ndarray]:
@@ -37,10 +38,10 @@ def shocks(firms: qf.Firms, sector: np.ndarray, seed: int) -> dict[str, np.ndarr
     middle = np.argsort(-output)[count // 20 : count // 5]
     return {
         "1 % of firms, drawn": (rng.random(count) < 0.01).astype(float),
-        "5 % of makers of goods, drawn": (manufacturing & (rng.random(count) < 0.05)).astype(float),
+        "5 % of manufacturers, drawn": (manufacturing & (rng.random(count) < 0.05)).astype(float),
         "10 middling firms, drawn": np.isin(np.arange(count), rng.choice(middle, 10, replace=False)).astype(float),
         "the firm with most customers": (np.arange(count) == np.argmax(links)).astype(float),
-        "10 % of capacity of every maker of goods": 0.1 * manufacturing,
+        "10 % of capacity of every manufacturer": 0.1 * manufacturing,
     }
 
 

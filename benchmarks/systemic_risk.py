@@ -90,7 +90,9 @@ def case(count: int, seed: int, essential: str = "goods") -> tuple[q.Network, np
     economy = q.load("us-2020").nonnegative()
     firms = qf.draw(economy, firms=count, key=jax.random.key(seed))
     sector, names = firms.groups("sector")
-    physical = np.isin(names, [*economy.sectors[:GOODS], *(["Transport and storage"] if "transport" in essential else [])])
+    physical = np.isin(
+        names, [*economy.sectors[:GOODS], *(["Transport and storage"] if "transport" in essential else [])]
+    )
     if essential == "products":
         each = -(-PRODUCTS // len(names))
         sector = sector * each + np.random.default_rng(seed).integers(0, each, count)
@@ -140,7 +142,9 @@ def speed(count: int, dtype: type, tolerance: float, rounds: int, sample: int) -
         "numpy_measured_on": sample,
         "times_faster": quartiles(np.array(single) / np.array(batched)),
         "times_faster_than_cascades_apart": quartiles(np.array(apart) / np.array(batched)),
-        "largest_relative_difference_of_the_two": float(np.max(np.abs(np.asarray(total)[ranks] - some) / np.asarray(some))),
+        "largest_relative_difference_of_the_two": float(
+            np.max(np.abs(np.asarray(total)[ranks] - some) / np.asarray(some))
+        ),
     }
 
 

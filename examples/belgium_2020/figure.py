@@ -71,7 +71,12 @@ def draw_economy(axis: Axes, data: Belgium, paths: dict[str, np.ndarray]) -> Non
     write(axis, "fitted on the surveys up to here", date(int(data.dates[4])), -41, (-3, 0), ha="right")
     for line, (name, colour) in enumerate({"● survey": INK, **COLOUR}.items()):
         axis.annotate(name, (0.985, 0.22 - 0.055 * line), xycoords="axes fraction", color=colour, ha="right")
-    axis.set_title("Revenue of the economy, change from normal in percent", loc="left", fontsize=10.5, color=INK)
+    axis.set_title(
+        "Revenue of the economy, percent above or below normal (mean of seven days)",
+        loc="left",
+        fontsize=10.5,
+        color=INK,
+    )
     axis.grid(axis="y", color=PALE, linewidth=0.5)
 
 

@@ -80,10 +80,9 @@ def test_the_network_is_productive_with_positive_outputs(drawn):
 
 
 @pytest.mark.parametrize("moments", [qf.HUNGARY, qf.ECUADOR], ids=lambda m: m.place)
-@pytest.mark.parametrize("seed", [1, 2])
-def test_variances_of_log_degrees_and_strengths_are_the_published_ones(table, moments, seed):
-    """To the stated 20 % (correlations: 0.15) at 5,000 firms; computed here from the links, without the report."""
-    firms = qf.draw(table, firms=5_000, key=jax.random.key(seed), moments=moments)
+def test_variances_of_log_degrees_and_strengths_are_the_published_ones(table, moments):
+    """To the tolerance stated for 10,000 firms; computed here from the links, without the report."""
+    firms = qf.draw(table, firms=10_000, key=jax.random.key(2), moments=moments)
     M = firms.network.firms
     for k, (ends, weight) in enumerate(
         [(firms.supplier, None), (firms.customer, None), (firms.supplier, firms.flow), (firms.customer, firms.flow)]
@@ -93,7 +92,7 @@ def test_variances_of_log_degrees_and_strengths_are_the_published_ones(table, mo
         np.testing.assert_allclose(np.var(np.log(total[total > 0]), ddof=1), published, rtol=qf.TOLERANCE)
     assert firms.drawn.within_tolerance
     assert firms.drawn.links / M == pytest.approx(14, rel=2e-3)
-    np.testing.assert_allclose(firms.drawn.correlation, moments.correlation, atol=0.15)
+    np.testing.assert_allclose(firms.drawn.correlation, moments.correlation, atol=qf.TOLERANCE)
 
 
 def test_the_published_moments_are_those_of_the_shared_table(shared_data):
@@ -133,7 +132,8 @@ def test_any_table_is_met_to_rounding(seed, sectors, firms):
     try:
         made = qf.draw(economy, firms=firms, degree=3, key=jax.random.key(seed % 1000))
     except q.InputError as error:
-        assert "have room for" in str(error)
+        if "have room for" not in str(error):
+            raise
         return
     flows, final_demand, output, _ = sums(economy, made)
     kept = flows > 0

@@ -119,7 +119,7 @@ def test_the_metric_weighs_groups_by_output_and_splits_what_they_share(belgium, 
     ],
 )
 def test_rivals_are_as_measured_by_another_program(tables, task, name, error):
-    # From a program that was written apart from this one and shares no code with it.
+    # From an earlier program that reads the data, sets up the groups and scores the rivals by itself, without quesnay.
     assert next(row.last for row in tables[task] if row.name == name) == pytest.approx(error, abs=0.006)
 
 

@@ -201,7 +201,7 @@ def test_neither_the_order_of_accounts_nor_the_unit_of_money_matters_to_any_rule
         assert np.max(np.abs(getattr(third, name) / 1e6 - mine)) <= 1e-11 * np.max(np.abs(mine)), name
 
 
-@pytest.mark.parametrize("case", CASES[::5], ids=lambda case: " / ".join(map(str, case[:3])))
+@pytest.mark.parametrize("case", CASES[::9], ids=lambda case: " / ".join(map(str, case[:3])))
 @settings(max_examples=4)
 @given(seeds)
 def test_order_and_unit_do_not_matter_to_pairs_of_rules(case, seed):
@@ -217,7 +217,7 @@ def test_order_and_unit_do_not_matter_to_pairs_of_rules(case, seed):
         assert np.max(np.abs(getattr(scaled, name) / 1e-5 - mine)) <= 1e-11 * np.max(np.abs(mine)), name
 
 
-@pytest.mark.parametrize("pair", PAIRS[::3], ids=" / ".join)
+@pytest.mark.parametrize("pair", PAIRS[::6], ids=" / ".join)
 def test_a_list_of_links_gives_the_path_of_the_table_for_pairs_of_rules(pair):
     for kinds in (("table", "links"), ("table, pooled", "links, pooled")):
         if pair[0] in ("strong", "half", "weak"):

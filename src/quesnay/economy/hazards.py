@@ -1,6 +1,7 @@
 """Losses by region and sector, as hazard models give them: a file or a frame in, a labelled series out."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,7 +33,7 @@ def read_losses(table: str | Path | pd.DataFrame, *, column: str = "loss", add: 
     TableError
         A column is missing, a label is empty, a loss is negative or not a number, an account is listed twice.
     """
-    frame = table if isinstance(table, pd.DataFrame) else _read(Path(table))
+    frame: Any = table if isinstance(table, pd.DataFrame) else _read(Path(table))
     where = "the frame of losses" if isinstance(table, pd.DataFrame) else str(table)
     missing = [name for name in (*LEVELS, column) if name not in frame.columns]
     if missing:
@@ -46,7 +47,7 @@ def read_losses(table: str | Path | pd.DataFrame, *, column: str = "loss", add: 
     empty = labels.isna().any(axis=1) | (labels.astype(str).map(str.strip) == "").any(axis=1)
     if empty.any():
         raise TableError(f"{where}, row {_row(empty)}: region or sector is empty; every loss needs both.")
-    values = pd.to_numeric(frame[column], errors="coerce")
+    values: Any = pd.to_numeric(frame[column], errors="coerce")
     bad = ~(np.isfinite(values) & (values >= 0))
     if bad.any():
         row = _row(bad)
@@ -54,7 +55,7 @@ def read_losses(table: str | Path | pd.DataFrame, *, column: str = "loss", add: 
             f"{where}, row {row}: {column} is {frame[column].iloc[row - 1]!r}; give a number of at least 0."
         )
     index = pd.MultiIndex.from_frame(labels.astype(str), names=LEVELS)
-    series = pd.Series(values.to_numpy(dtype=float), index=index, name=column)
+    series: Any = pd.Series(values.to_numpy(dtype=float), index=index, name=column)
     if add:
         return series.groupby(level=list(LEVELS), sort=False).sum()
     twice = index.duplicated()

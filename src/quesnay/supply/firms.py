@@ -1,6 +1,6 @@
 """The default rules on a list of links, kept by groups: the way through the cascade, an engine with an adjoint of its own."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import jax
@@ -48,9 +48,13 @@ def fits(model: "SupplyModel", shock: AbstractShock | None, observe: object) -> 
 def rows(model: "SupplyModel", shock: AbstractShock | None, steps: int, observe: ByGroup) -> SupplyPath:
     """Return the observations of all days by group."""
     net, links = model.network, model.network.links
+    inventory: Any = model.inventory
+    adjustment: Any = model.adjustment
+    assert isinstance(links, EdgeLinks)
+    assert links.buckets is not None
     drive = _Drive(shock, net)
     seen = cascade(
-        links, links.buckets, net.output, net.final_demand, model.inventory, model.adjustment, model.capacity,
+        links, links.buckets, net.output, net.final_demand, inventory, adjustment, model.capacity,
         drive, _Emit(observe, net), steps=steps,
     )  # fmt: skip
     # Final demand placed yesterday is served today; what is not served of it is unmet.

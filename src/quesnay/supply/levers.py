@@ -2,6 +2,7 @@
 
 import abc
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -41,9 +42,8 @@ class Inventories(AbstractLever):
     def pull(self, model, spent):
         cost = _inputs(model)
         some = cost > 0
-        return eqx.tree_at(
-            lambda m: m.inventory, model, model.inventory + jnp.where(some, spent / jnp.where(some, cost, 1), 0)
-        )
+        before: Any = model.inventory
+        return eqx.tree_at(lambda m: m.inventory, model, before + jnp.where(some, spent / jnp.where(some, cost, 1), 0))
 
     def useful(self, model):
         return _inputs(model) > 0

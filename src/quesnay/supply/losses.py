@@ -38,7 +38,7 @@ class AbstractLoss(AbstractShock):
     From day `start` on, the loss is `delta f(t - start - duration)` with f the recovery's share left, 1 before recovery begins.
     """
 
-    RANGE: eqx.AbstractClassVar[tuple[float, float, str]]
+    RANGE: ClassVar[tuple[float, float, str]]
     loss: eqx.AbstractVar[Array]
     start: eqx.AbstractVar[Array]
     duration: eqx.AbstractVar[Array]

@@ -176,8 +176,8 @@ class SupplyModel(AbstractDynamics):
         outlook = Outlook(trade.demand, jnp.minimum(trade.demand, capacity), output, base)
         placed = self.orders.place(links, outlook, stock, self._days(), on_inputs(self.adjustment, links))
         orders = self._among_suppliers(placed, capacity)
-        staff = None if self.labour is None else self.labour.update(staff, outlook.demand, inputs, base)
         consumption, final = self._final_demand(state, now, staff)
+        staff = None if self.labour is None else self.labour.update(staff, outlook.demand, inputs, base)
         damage, rebuilding, rebuilt = self._rebuild(state, damage, served.final)
         intermediate = orders.by_supplier(links)
         demand = intermediate + self._with_builders(final, rebuilding)
@@ -196,7 +196,7 @@ class SupplyModel(AbstractDynamics):
 
     def rows(self, shock, steps, key, observe):
         if firms.fits(self, shock, observe):
-            return firms.rows(self, shock, steps, observe)
+            return firms.rows(self, shock, steps, observe)  # pyright: ignore[reportArgumentType]
         return each_step(self, shock, steps, key, observe)
 
     def path(self, rows, base, result):
@@ -212,7 +212,7 @@ class SupplyModel(AbstractDynamics):
                     "the shock destroys capital, but the model has none: give SupplyModel a reconstruction."
                 )
         if concrete(self.network, self.adjustment) and self._known_stability():
-            warn_if_unstable(self.network, self.adjustment)
+            warn_if_unstable(self.network, self.adjustment)  # pyright: ignore[reportArgumentType]
 
     def _known_stability(self) -> bool:
         """Say whether the linearised step of `stability` is this model's own."""
@@ -239,9 +239,7 @@ class SupplyModel(AbstractDynamics):
         base = (self.network.output, self.network.final_demand)
         return Trade(links, state.orders, open_links, ordered + final, ordered, final, *base)
 
-    def _means(
-        self, state: SupplyState, now: Conditions, demand: Array
-    ) -> tuple[Array | None, Array | None, Array | None]:
+    def _means(self, state: SupplyState, now: Conditions, demand: Array) -> tuple[Array | None, Array, Array | None]:
         """Return today's overproduction, staff and destroyed capital; None for what the model leaves out."""
         alpha = None
         if self.overproduction is not None:
@@ -252,7 +250,7 @@ class SupplyModel(AbstractDynamics):
     def _factors(self, alpha: Array | None, staff: Array, damage: Array | None) -> Array:
         """Return what overproduction, staff and destroyed capital leave of capacity, as a share."""
         share = staff if alpha is None else alpha * staff
-        return share if damage is None else self.reconstruction.left(damage) * share
+        return share if damage is None or self.reconstruction is None else self.reconstruction.left(damage) * share
 
     def _among_suppliers(self, placed: Array, capacity: Array) -> Orders:
         """Return the orders of inputs as orders of suppliers."""
@@ -265,24 +263,26 @@ class SupplyModel(AbstractDynamics):
         some = mean > 0
         return Orders(jnp.where(some, placed / jnp.where(some, mean, 1), 0), tilt)
 
-    def _final_demand(self, state: SupplyState, now: Conditions, staff: Array | None) -> tuple[Array | None, Array]:
-        """Return the households' consumption level and the final demand that is placed today."""
+    def _final_demand(self, state: SupplyState, now: Conditions, staff: Array) -> tuple[Array | None, Array]:
+        """Return the households' consumption level, after today's staff, and the final demand that is placed today."""
         net = self.network
         change = jnp.maximum(0, 1 + now.demand)
         if self.households is None:
             return None, net.final_demand * change
-        level = self.households.level(state.consumption, jnp.ones_like(net.output) if staff is None else staff)
+        level = self.households.level(state.consumption, staff)
         others = jnp.maximum(0, net.final_demand - self.households.consumption.astype(net.output.dtype))
         return level, others * change + self.households.consumed(level, now.demand)
 
     def _with_builders(self, final: Array, rebuilding: Array | None) -> Array:
-        return final if rebuilding is None else final + self.reconstruction.demand(rebuilding)
+        if rebuilding is None or self.reconstruction is None:
+            return final
+        return final + self.reconstruction.demand(rebuilding)
 
     def _rebuild(
         self, state: SupplyState, damage: Array | None, served: Array
     ) -> tuple[Array | None, Array | None, Array]:
         """Return the damage left, what is asked next for rebuilding, and today's output for it by builder."""
-        if damage is None:
+        if damage is None or self.reconstruction is None:
             return None, None, jnp.zeros_like(self.network.output)
         after = jnp.maximum(0, damage - self.reconstruction.rebuilt(state.rebuilding, served))
         return after, self.reconstruction.asked(after), served * self.reconstruction.demand(state.rebuilding)

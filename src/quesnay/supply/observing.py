@@ -1,6 +1,7 @@
 """What is kept of each day: sums over groups of accounts, so that the path of a large network fits into memory."""
 
 import dataclasses
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -27,8 +28,11 @@ class ByGroup(eqx.Module):
 
     def __call__(self, seen: SupplyPath) -> SupplyPath:
         """Return the day's observation by group, each field (count,)."""
-        fields = {f.name: getattr(seen, f.name) for f in dataclasses.fields(seen) if f.name not in ("base", "result")}
-        return SupplyPath(**{k: None if k in LEFT_OUT else self.total(v) for k, v in fields.items()})
+        fields: dict[str, Any] = {
+            f.name: getattr(seen, f.name) for f in dataclasses.fields(seen) if f.name not in ("base", "result")
+        }
+        kept: dict[str, Any] = {k: None if k in LEFT_OUT else self.total(v) for k, v in fields.items()}
+        return SupplyPath(**kept)
 
     def total(self, values: Float[Array, " n"]) -> Float[Array, " count"]:
         """Return the sums of a vector over the groups."""

@@ -95,7 +95,7 @@ class PsiRelaxed(AbstractProduction):
 
     References
     ----------
-    Hallegatte (2014), equation 4; BoARIO's `ARIOPsiModel`, with psi = 0.8 and least = 1e-5 there.
+    Hallegatte (2014), equation 4; BoARIO's `ARIOPsiModel`, with psi = 0.8 and a least of 1e-5 of daily output per year of flow.
     """
 
     psi: Float[Array, ""]

@@ -1,5 +1,7 @@
 """The state of a supply model."""
 
+from typing import Any
+
 import equinox as eqx
 from jaxtyping import Array, Float
 
@@ -38,10 +40,10 @@ class SupplyState(eqx.Module):
     intermediate: Float[Array, " n"]
     final: Float[Array, " n"]
     demand: Float[Array, " n"]
-    rebuilding: Float[Array, " n"] | None
-    transit: Array | None
-    alpha: Float[Array, " n"] | None
-    staff: Float[Array, " n"] | None
-    consumption: Float[Array, ""] | None
-    damage: Float[Array, " n"] | None
+    rebuilding: Any
+    transit: Any
+    alpha: Any
+    staff: Any
+    consumption: Any
+    damage: Any
     seen: SupplyPath

@@ -1,5 +1,7 @@
 """What is ordered and what of it is served: orders in three factors, so that no array over all links is kept."""
 
+from typing import Any
+
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -79,8 +81,8 @@ class Served(eqx.Module):
     """
 
     trade: Trade
-    share: Float[Array, " n"] | None
-    by_link: Array | None
+    share: Any
+    by_link: Any
     deliveries: Float[Array, " n"]
     final: Float[Array, " n"]
 

@@ -10,6 +10,8 @@ COVER = 0.7
 """Share of its sector's value added that a firm may spend on inputs beyond its sector's rate; the rest is room for misfit."""
 LEAST = 1e-6
 """Least value of a link, as a share of the mean of its cell."""
+SPARE = 1e-3
+"""Share of final demand that goes to firms by their size whatever others need to cover their purchases."""
 SWEEPS = 12
 TURNS = 4
 
@@ -126,10 +128,12 @@ def _final_demand(s, b, limit, size, final_demand, sector) -> np.ndarray:
     count = len(final_demand)
     need = np.maximum(0, b / np.where(limit > 0, limit, 1) - s)
     asked = np.bincount(sector, need, count)
+    # Something is left for everyone, so that firms without customers among firms have an output too.
+    most = (1 - SPARE) * final_demand
     # Where that is too much: no value added, but none that is negative, for as many as there is final demand for.
-    need = np.where((asked > final_demand)[sector], np.maximum(0, b - s), need)
+    need = np.where((asked > most)[sector], np.maximum(0, b - s), need)
     asked = np.bincount(sector, need, count)
-    granted = np.where(asked > final_demand, final_demand / np.where(asked > 0, asked, 1), 1)
+    granted = np.where(asked > most, most / np.where(asked > 0, asked, 1), 1)
     need *= granted[sector]
     rest = np.maximum(0, final_demand - np.bincount(sector, need, count))
     return _scaled(need + _scaled(size, sector, rest), sector, final_demand)

@@ -16,6 +16,8 @@ from .result import FIRM, Firms
 
 LINK = ("supplier", "customer", "value")
 AMOUNTS = ("output", "final_demand")
+BLANK = ("", "NA", "NaN", "nan")
+"""What stands for an amount that is missing."""
 ROUNDING = 1e-9
 """Relative differences below this are rounding of the file: outputs just below sales, totals that do not quite add up."""
 
@@ -113,7 +115,10 @@ def _frame(path: Path, needed: tuple[str, ...], *, ids: tuple[str, ...], amounts
         _columns(pd.DataFrame(columns=known), needed, path)
         kinds = dict.fromkeys([n for n in (*ids, "region", "sector") if n in known], "category")
         numbers = {name: float for name in amounts if name in known}
-        blank = {name: ["", "NA", "NaN", "nan"] for name in numbers}
+        blank = {name: list(BLANK) for name in numbers}
+        fast = _fast(path, kinds, numbers)
+        if fast is not None:
+            return fast
         reading = {"keep_default_na": False, "na_values": blank}
         try:
             return pd.read_csv(path, dtype={**kinds, **numbers}, **reading)
@@ -121,6 +126,26 @@ def _frame(path: Path, needed: tuple[str, ...], *, ids: tuple[str, ...], amounts
             return pd.read_csv(path, dtype={**kinds, **dict.fromkeys(numbers, str)}, **reading)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise TableError(f"{path.name} is not a readable CSV file ({error}).") from None
+
+
+def _fast(path: Path, kinds: dict[str, Any], numbers: dict[str, Any]) -> pd.DataFrame | None:
+    """Return a CSV file read by pyarrow, whose ids never exist as one text per row; None where something in it is amiss."""
+    try:
+        import pyarrow as pa
+        import pyarrow.csv
+    except ImportError:
+        return None
+    ids = dict.fromkeys(kinds, pa.dictionary(pa.int32(), pa.string()))
+    options = pyarrow.csv.ConvertOptions(
+        column_types={**ids, **dict.fromkeys(numbers, pa.float64())},
+        null_values=[],
+        strings_can_be_null=False,
+    )
+    try:
+        table = pyarrow.csv.read_csv(path, convert_options=options)
+    except pa.ArrowInvalid:  # pandas finds the row
+        return None
+    return table.unify_dictionaries().to_pandas(self_destruct=True, split_blocks=True)
 
 
 def _columns(frame: pd.DataFrame, needed: tuple[str, ...], path: Path) -> None:
@@ -208,9 +233,10 @@ def _values(column: Any, path: Path, ids: pd.Index, supplier: np.ndarray, custom
 def _added_up(supplier, customer, value, firms: int, currency: str, notes: list[Note]):
     """Add up the rows for the same pair, keeping the order of the first ones."""
     key = supplier.astype(np.int64) * firms + customer
-    once, first, into = np.unique(key, return_index=True, return_inverse=True)
-    if len(once) == len(key):
+    inorder = np.sort(key)
+    if not (inorder[1:] == inorder[:-1]).any():
         return supplier, customer, value
+    once, first, into = np.unique(key, return_index=True, return_inverse=True)
     order = np.argsort(first)
     notes.append(
         Note(

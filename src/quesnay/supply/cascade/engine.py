@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import equinox as eqx
@@ -14,8 +15,10 @@ from jaxtyping import Array, Float, Int, PyTree
 from quesnay._errors import InputError
 from quesnay.network import Buckets, EdgeLinks
 
+from . import days, native, scan
+from .days import Kept
 from .forward import Firms, blocks_of
-from .scan import Fixed, Plan, Stored, Task, backward, forward, forward_storing
+from .scan import Fixed, Plan, Stored, Task
 
 
 def cascade(
@@ -91,10 +94,13 @@ def cascade(
     emitting, emit_fixed, emit_static = _parted(emit)
 
     plan = _plan(drive_static, emit_static, jax.ShapeDtypeStruct(output.shape, dtype), steps)
-    task = Task(blocks_of(buckets, a), firms, driving, emitting)
-    leaves = (drive_fixed, emit_fixed, buckets.firm, buckets.place)
-    fixed = Fixed(blocks_of(buckets, buckets.supplier), blocks_of(buckets, buckets.pad), leaves)
-    return _runner(plan, eqx.filter(buckets, eqx.is_array, inverse=True))(task, fixed)
+    # The compiled kernel takes all slots at once, XLA one block after the other.
+    compiled = native.available() and buckets.edge.size > 0
+    cut = (lambda slots: (slots,)) if compiled else functools.partial(blocks_of, buckets)
+    task = Task(cut(a), firms, driving, emitting)
+    fixed = Fixed(cut(buckets.supplier), cut(buckets.pad), (drive_fixed, emit_fixed, buckets.firm, buckets.place))
+    shapes = eqx.filter(buckets, eqx.is_array, inverse=True)
+    return _runner(plan, shapes, days if compiled else scan)(task, fixed)
 
 
 def _plan(drive, emit, like: jax.ShapeDtypeStruct, steps: int) -> Plan:
@@ -110,24 +116,26 @@ def _plan(drive, emit, like: jax.ShapeDtypeStruct, steps: int) -> Plan:
     return Plan(by_place, by_firm, int(steps))
 
 
-def _runner(plan: Plan, buckets: Buckets) -> Callable[[Task, Fixed], PyTree]:
+def _runner(plan: Plan, buckets: Buckets, engine: ModuleType) -> Callable[[Task, Fixed], PyTree]:
     """Return the run as a function with its own adjoint, each part of which runs a batch with the scenarios last."""
 
     @jax.custom_vjp
     def run(task, fixed):
-        return _together(plan, lambda plan, *arrays: forward(plan, buckets, *arrays))(task, fixed)
+        return _together(plan, lambda plan, *arrays: engine.forward(plan, buckets, *arrays))(task, fixed)
 
     def ahead(task, fixed):
         wanted = any(leaf.perturbed for leaf in task.coefficient)
         task, fixed = jax.tree.map(lambda leaf: leaf.value, (task, fixed), is_leaf=lambda v: hasattr(v, "perturbed"))
-        rows, stored = _together(plan, lambda plan, *arrays: forward_storing(plan, buckets, *arrays))(task, fixed)
+        rows, stored = _together(plan, lambda plan, *arrays: engine.forward_storing(plan, buckets, *arrays))(
+            task, fixed
+        )
         # Whether coefficients are wanted travels in the structure: it is known when the way back is compiled.
         return rows, (task, fixed, stored, () if wanted else None)
 
     def back(kept, g_rows):
         task, fixed, stored, wanted = kept
         g_rows = jax.tree.map(_materialised, g_rows, is_leaf=lambda v: isinstance(v, SymbolicZero))
-        found = _together(plan, lambda plan, *a: backward(plan, buckets, *a, coefficient=wanted is not None))(
+        found = _together(plan, lambda plan, *a: engine.backward(plan, buckets, *a, coefficient=wanted is not None))(
             task, fixed, stored, g_rows
         )
         return found, None
@@ -184,7 +192,7 @@ def _first(found):
     match found:
         case Task(coefficient, firms, drive, emit):
             return Task(front(coefficient), front(firms), drive, emit)
-        case (rows, Stored() as stored):
+        case (rows, (Stored() | Kept()) as stored):
             return jax.tree.map(lambda v: jnp.moveaxis(v, 1, 0), rows), front(stored)
         case rows:
             return jax.tree.map(lambda v: jnp.moveaxis(v, 1, 0), rows)

@@ -41,11 +41,17 @@ struct Lanes {
   Index at(Index row) const { return C == 1 ? row : row * batch + first; }
 };
 
+// By value: the compiler does not vectorise std::min, which chooses between addresses.
+template <typename T>
+T lesser(T a, T b) {
+  return a < b ? a : b;
+}
+
 template <typename T>
 struct Slack {
   T tie;
   T settle(T demand, T capacity, T least) const {
-    const T wanted = std::min(demand, capacity);
+    const T wanted = lesser(demand, capacity);
     return wanted <= least * (1 + tie) ? wanted : least;
   }
   T bound(T x) const { return std::isfinite(x) ? x + tie * std::abs(x) : T(-1); }
@@ -139,7 +145,7 @@ struct Advance {
     x[i] = output[k], speed[i] = rate[k], held[i] = earlier[k] + pull[k], wished[i] = demand[k] + pull[k];
     low[i] = std::numeric_limits<T>::infinity();
   }
-  void close(Index i, Index k, bool first) { least[k] = first ? low[i] : std::min(least[k], low[i]); }
+  void close(Index i, Index k, bool first) { least[k] = first ? low[i] : lesser(least[k], low[i]); }
 
   void row(Index n, Index slot) {
     const int32_t* __restrict supplier = links.supplier + slot;
@@ -149,12 +155,13 @@ struct Advance {
       const T *__restrict a = links.coefficient.value + slot, *__restrict use = x, *__restrict now_held = held;
       const T *__restrict wish = wished, *__restrict per_day = speed;
       T *__restrict lowest = low, *__restrict orders = placed, *__restrict there = at_supplier;
+      for (Index i = 0; i < n; ++i) orders[i] = there[2 * Index(supplier[i])];
 #pragma omp simd
       for (Index i = 0; i < n; ++i) {
         const T old = s[i], order = positive(now_held[i] - old * per_day[i]);
-        const T now = (old - std::min(use[i], old)) + there[2 * supplier[i]] * order;
+        const T now = (old - lesser(use[i], old)) + orders[i] * order;
         s[i] = now;
-        lowest[i] = std::min(lowest[i], now);
+        lowest[i] = lesser(lowest[i], now);
         orders[i] = a[i] * positive(wish[i] - now * per_day[i]);
       }
       for (Index i = 0; i < n; ++i) there[2 * supplier[i] + 1] += orders[i];
@@ -166,9 +173,9 @@ struct Advance {
 #pragma omp simd
       for (Index i = 0; i < lanes.size(); ++i) {
         const T old = s[i], order = positive(held[i] - old * speed[i]);
-        const T now = (old - std::min(x[i], old)) + there[i] * order;
+        const T now = (old - lesser(x[i], old)) + there[i] * order;
         s[i] = now;
-        low[i] = std::min(low[i], now);
+        low[i] = lesser(low[i], now);
         there[L::width + i] += (each ? a[i] : shared) * positive(wished[i] - now * speed[i]);
       }
     }
@@ -183,7 +190,7 @@ struct Replay {
   L lanes;
   const T *output, *earlier, *pull, *rate, *served, *stock;
   T* after;
-  T x[size], held[size], speed[size];
+  T x[size], held[size], speed[size], got[size];
 
   void open(Index i, Index k) { x[i] = output[k], speed[i] = rate[k], held[i] = earlier[k] + pull[k]; }
   void close(Index, Index, bool) {}
@@ -193,11 +200,10 @@ struct Replay {
     T* __restrict to = after + lanes.at(slot);
     const int32_t* __restrict j = supplier + slot;
     if constexpr (L::width > 1) n = lanes.size();
+    for (Index i = 0; i < n; ++i) got[i] = served[L::width == 1 ? Index(j[i]) : L::width * Index(j[0]) + i];
 #pragma omp simd
-    for (Index i = 0; i < n; ++i) {
-      const T share = served[L::width == 1 ? Index(j[i]) : L::width * Index(j[0]) + i];
-      to[i] = (s[i] - std::min(x[i], s[i])) + share * positive(held[i] - s[i] * speed[i]);
-    }
+    for (Index i = 0; i < n; ++i)
+      to[i] = (s[i] - lesser(x[i], s[i])) + got[i] * positive(held[i] - s[i] * speed[i]);
   }
 };
 
@@ -211,7 +217,7 @@ struct Reverse {
   const T *held_after, *held_before, *pull, *rate, *bound_after, *least_after, *bound_before, *stock_after, *stock_before;
   T *g_stock, *wishes, *g_rate, *g_coefficient, *used, *ties, *at_supplier;
   T held1[size], held0[size], speed[size], bound1[size], bound0[size], least1[size];
-  T pulled[size], rated[size], use[size], tied[size], delivered[size];
+  T pulled[size], rated[size], use[size], tied[size], delivered[size], price[size], got[size];
 
   void open(Index i, Index k) {
     held1[i] = held_after[k] + pull[k], speed[i] = rate[k], bound1[i] = bound_after[k], least1[i] = least_after[k];
@@ -234,15 +240,17 @@ struct Reverse {
     T* __restrict gc = g_coefficient ? g_coefficient + lanes.at(slot) : nullptr;
     if constexpr (L::width > 1) n = lanes.size();
     T* __restrict there = at_supplier + (L::width == 1 ? 0 : step * Index(j[0]));
+    for (Index i = 0; i < n; ++i) {
+      const Index k = L::width == 1 ? step * Index(j[i]) : i;
+      price[i] = there[k], got[i] = there[k + L::width];
+    }
     if (gc)
-      for (Index i = 0; i < n; ++i)
-        gc[i] += positive(held1[i] - s1[i] * speed[i]) * there[L::width == 1 ? step * Index(j[i]) : i];
+      for (Index i = 0; i < n; ++i) gc[i] += positive(held1[i] - s1[i] * speed[i]) * price[i];
     const T shared = *a;
 #pragma omp simd
     for (Index i = 0; i < n; ++i) {
-      const T* __restrict at = there + (L::width == 1 ? step * Index(j[i]) : i);
       const T own = L::width == 1 || each ? a[i] : shared;
-      const T h = half(held1[i] - s1[i] * speed[i]) * (own * at[0] + g[i] * at[L::width]);
+      const T h = half(held1[i] - s1[i] * speed[i]) * (own * price[i] + g[i] * got[i]);
       const T now = g[i] + (s1[i] <= bound1[i] ? least1[i] : T(0)) - speed[i] * h;
       pulled[i] += h;
       rated[i] += s1[i] * h;
@@ -376,7 +384,7 @@ struct Backward {
       each_firm(shape, lanes, [=](Index k, Index q) {
         const T delivered = there[place<Pass, L>(q) + 2 * L::width], d = before[k], cap = zt[k] * capacity[k];
         const T r = share(x[k], d), per = d > 0 ? delivered / d : T(0), g = gx[k] - used[k] + per;
-        const bool by_demand = d <= cap * (1 + slack.tie), enough = std::min(d, cap) <= x[k] * (1 + slack.tie);
+        const bool by_demand = d <= cap * (1 + slack.tie), enough = lesser(d, cap) <= x[k] * (1 + slack.tie);
         const T g_cap = enough && !by_demand ? g : T(0);
         demanded[k] = wishes[k] - per * r + (enough && by_demand ? g : T(0));
         least[k] = (enough ? T(0) : g) / std::max(ties[k], T(1));

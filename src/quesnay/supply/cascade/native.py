@@ -1,0 +1,84 @@
+"""The compiled days of the cascade: made with the system's C++ compiler at first use, kept for the next time."""
+
+import ctypes
+import functools
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+import warnings
+from importlib import resources
+from pathlib import Path
+
+import jax
+import jax.ffi
+import jaxlib
+
+FLAGS = ("-std=c++17", "-O3", "-march=native", "-fopenmp-simd", "-shared", "-fPIC", "-w")
+HANDLERS = ("forward", "backward", "finish")
+
+
+class SlowEngineWarning(UserWarning):
+    """Firm networks run in pure JAX: same numbers, several times slower."""
+
+
+@functools.cache
+def available() -> bool:
+    """Return whether the compiled days can be called, compiling them if need be; say once why they cannot."""
+    if os.environ.get("QUESNAY_NATIVE") == "0":
+        reason = "QUESNAY_NATIVE is 0; unset it for the compiled one"
+    else:
+        reason = _load()
+    if reason is not None:
+        warnings.warn(
+            f"Firm networks run in pure JAX, several times slower: {reason}.", SlowEngineWarning, stacklevel=2
+        )
+    return reason is None
+
+
+def _load() -> str | None:
+    """Compile and register; return what is in the way, and what to do."""
+    compiler = _compiler()
+    if compiler is None:
+        return "no C++ compiler was found; install one (g++ or clang++) or name it in CXX"
+    try:
+        library = ctypes.cdll.LoadLibrary(str(_library(compiler)))
+        for name in HANDLERS:
+            handler = jax.ffi.pycapsule(getattr(library, f"quesnay_{name}"))
+            jax.ffi.register_ffi_target(f"quesnay_{name}", handler, platform="cpu")
+    except subprocess.CalledProcessError as error:
+        said = (error.stderr or "").strip().splitlines()
+        return f"{compiler[0]} could not compile the kernel ({said[-1] if said else 'it said nothing'}); name another in CXX"
+    except (OSError, AttributeError) as error:
+        return f"the kernel could not be stored or loaded ({error}); set XDG_CACHE_HOME to a folder that can be written"
+    return None
+
+
+def _compiler() -> list[str] | None:
+    named = os.environ.get("CXX", "").split()
+    for words in ([named] if named else []) + [["c++"], ["g++"], ["clang++"]]:
+        found = shutil.which(words[0])
+        if found is not None:
+            return [found, *words[1:]]
+    return None
+
+
+def _library(compiler: list[str]) -> Path:
+    """Return the compiled kernel, from the cache if this machine made it before."""
+    source = resources.files(__package__).joinpath("kernel.cc").read_bytes()
+    machine = (platform.machine(), platform.node(), platform.system())
+    key = hashlib.sha256(repr((source, jaxlib.__version__, compiler, FLAGS, machine)).encode()).hexdigest()[:20]
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "quesnay"
+    library = cache / f"cascade-{key}.so"
+    if not library.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache) as folder:
+            code, made = Path(folder, "kernel.cc"), Path(folder, "kernel.so")
+            code.write_bytes(source)
+            command = [*compiler, *FLAGS, f"-I{jax.ffi.include_dir()}", str(code), "-o", str(made)]
+            subprocess.run(command, check=True, capture_output=True, text=True)
+            # Several processes may do this at once: whoever is last replaces the same file.
+            made.replace(library)
+    return library
