@@ -57,9 +57,13 @@ def network(firms: int, seed: int = 0) -> tuple[np.ndarray, ...]:
     share = rng.uniform(0.2, 0.7, firms)
     a = weight / np.bincount(customer, weight, firms)[customer] * share[customer]
     d = np.exp(rng.normal(0, 1.5, firms))
-    x = d
-    for _ in range(60):
-        x = d + np.bincount(supplier, a * x[customer], firms)
+    # Links by supplier: each sum then reads neighbours.
+    by_supplier = np.argsort(supplier, kind="stable")
+    s, c, coefficient = supplier[by_supplier], customer[by_supplier], a[by_supplier]
+    x, change = d, np.inf
+    while change > 1e-6:
+        x, old = d + np.bincount(s, coefficient * x[c], firms), x
+        change = np.max(np.abs(x - old) / x)
     loss = rng.random(firms) * (rng.random(firms) < 0.1)
     return supplier, customer, *(v.astype(SINGLE) for v in (a, d, x, loss))
 
@@ -232,6 +236,8 @@ MEASURED: dict[str, Callable[..., tuple[Callable[[], object], dict[str, float]]]
     "forward": lambda data, steps: engine(data, steps, gradient=False),
     "gradient": lambda data, steps: engine(data, steps, gradient=True),
     "batch_64": lambda data, steps: engine(data, steps, gradient=False, batch=64),
+    "pure_forward": lambda data, steps: engine(data, steps, gradient=False),
+    "pure_gradient": lambda data, steps: engine(data, steps, gradient=True),
     "plain": lambda data, steps: plain(data, steps, gradient=False),
     "plain_gradient": lambda data, steps: plain(data, steps, gradient=True),
 }
@@ -263,7 +269,10 @@ def measure(firms: int, steps: int, names: list[str], rounds: int, folder: Path)
     found: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     for name in names:
         command = [sys.executable, __file__, "--child", name, "--file", str(file), "--steps", str(steps)]
-        pipes[name] = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        environment = {**os.environ, **({"QUESNAY_NATIVE": "0"} if name.startswith("pure") else {})}
+        pipes[name] = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        )
     for _ in range(rounds):
         for name, pipe in pipes.items():
             assert pipe.stdin is not None
@@ -332,7 +341,7 @@ def main() -> None:
     for firms in given.sizes:
         large = firms > 100_000
         names = ["numpy", "numba", "floor", "forward", "gradient"]
-        names += [] if firms > 10_000 else ["plain", "plain_gradient"]
+        names += [] if firms > 10_000 else ["pure_forward", "pure_gradient", "plain", "plain_gradient"]
         names += ["batch_64"] if firms == 1_000 else []
         one = measure(firms, 20 if large else given.steps, names, 3 if large else given.rounds, given.folder)
         if large:

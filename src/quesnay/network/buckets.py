@@ -41,7 +41,7 @@ class Buckets(eqx.Module):
 
     @staticmethod
     def of(
-        supplier: Int[np.ndarray, " E"], customer: Int[np.ndarray, " E"], firms: int, *, growth: float = 1.5
+        supplier: Int[np.ndarray, " E"], customer: Int[np.ndarray, " E"], firms: int, *, growth: float = 1.25
     ) -> "Buckets":
         """Return the layout of a list of links; NumPy, once per network.
 

@@ -17,6 +17,7 @@ import jax.ffi
 import jaxlib
 
 FLAGS = ("-std=c++17", "-O3", "-march=native", "-fopenmp-simd", "-shared", "-fPIC", "-w")
+SOURCE = ("kernel.cc", "links.h")
 HANDLERS = ("forward", "backward", "finish")
 
 
@@ -27,10 +28,8 @@ class SlowEngineWarning(UserWarning):
 @functools.cache
 def available() -> bool:
     """Return whether the compiled days can be called, compiling them if need be; say once why they cannot."""
-    if os.environ.get("QUESNAY_NATIVE") == "0":
-        reason = "QUESNAY_NATIVE is 0; unset it for the compiled one"
-    else:
-        reason = _load()
+    off = os.environ.get("QUESNAY_NATIVE") == "0"
+    reason = "QUESNAY_NATIVE is 0; unset it for the compiled one" if off else _load()
     if reason is not None:
         warnings.warn(
             f"Firm networks run in pure JAX, several times slower: {reason}.", SlowEngineWarning, stacklevel=2
@@ -67,18 +66,26 @@ def _compiler() -> list[str] | None:
 
 def _library(compiler: list[str]) -> Path:
     """Return the compiled kernel, from the cache if this machine made it before."""
-    source = resources.files(__package__).joinpath("kernel.cc").read_bytes()
-    machine = (platform.machine(), platform.node(), platform.system())
-    key = hashlib.sha256(repr((source, jaxlib.__version__, compiler, FLAGS, machine)).encode()).hexdigest()[:20]
+    source = {name: resources.files(__package__).joinpath(name).read_bytes() for name in SOURCE}
+    key = hashlib.sha256(repr((source, jaxlib.__version__, compiler, FLAGS, _machine())).encode()).hexdigest()[:20]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "quesnay"
     library = cache / f"cascade-{key}.so"
     if not library.exists():
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache) as folder:
-            code, made = Path(folder, "kernel.cc"), Path(folder, "kernel.so")
-            code.write_bytes(source)
-            command = [*compiler, *FLAGS, f"-I{jax.ffi.include_dir()}", str(code), "-o", str(made)]
+            for name, text in source.items():
+                Path(folder, name).write_bytes(text)
+            made = Path(folder, "kernel.so")
+            command = [*compiler, *FLAGS, f"-I{jax.ffi.include_dir()}", str(Path(folder, SOURCE[0])), "-o", str(made)]
             subprocess.run(command, check=True, capture_output=True, text=True)
             # Several processes may do this at once: whoever is last replaces the same file.
             made.replace(library)
     return library
+
+
+def _machine() -> tuple[str, ...]:
+    """Return what the instructions depend on: a home folder may be shared by machines with different processors."""
+    about = Path("/proc/cpuinfo")
+    lines = about.read_text(encoding="utf-8").splitlines() if about.exists() else [platform.node()]
+    said = sorted({line for line in lines if line.startswith(("flags", "Features", "model name"))}) or [platform.node()]
+    return (platform.system(), platform.machine(), *said)
