@@ -28,7 +28,8 @@ if TYPE_CHECKING:  # imported where they are used: reading a scenario needs neit
 
     from ..economy import Economy
     from ..supply import CapacityLoss, SupplyModel
-    from ..supply.shocks import AbstractRecovery, AbstractShock
+    from ..supply.recoveries import AbstractRecovery
+    from ..supply.shocks import AbstractShock
 
 
 COLUMNS = ["region", "sector", "loss"]

@@ -139,7 +139,7 @@ def _stability(run: Run) -> str:
             f"The order rule is stable: with these coefficients (spectral radius at most {words.number(rho, 4)}) every "
             f"adjustment time above {words.number(enough)} days is."
         )
-    found = supply.stability(run.model.network, run.model.adjustment)
+    found = supply.stability(run.model.network, run.model.adjustment)  # pyright: ignore[reportArgumentType]
     radius = words.number(found.radius, 4)
     if found.radius > 1 + 1e-9:
         return (

@@ -20,16 +20,20 @@ def _share_of(what: str) -> tuple[float, float, str]:
     return 0.0, 1.0, f"the share of {what} lost, from 0 to 1"
 
 
-def _given(name: str):
-    return eqx.field(converter=lambda value: floating(value, name))
+def _loss(value: ArrayLike) -> Array:
+    return floating(value, "loss")
 
 
-def _optional(name: str):
-    return eqx.field(converter=lambda value: floating(value, name), default=0.0, kw_only=True)
+def _damage(value: ArrayLike) -> Array:
+    return floating(value, "damage")
 
 
-def _fading():
-    return eqx.field(default=None, kw_only=True)
+def _start(value: ArrayLike) -> Array:
+    return floating(value, "start")
+
+
+def _duration(value: ArrayLike) -> Array:
+    return floating(value, "duration")
 
 
 class AbstractLoss(AbstractShock):
@@ -93,10 +97,10 @@ class CapacityLoss(AbstractLoss):
     """
 
     RANGE: ClassVar = _share_of("capacity")
-    loss: Array = _given("loss")
-    start: Array = _optional("start")
-    duration: Array = _optional("duration")
-    recovery: AbstractRecovery | None = _fading()
+    loss: Array = eqx.field(converter=_loss)
+    start: Array = eqx.field(converter=_start, default=0.0, kw_only=True)
+    duration: Array = eqx.field(converter=_duration, default=0.0, kw_only=True)
+    recovery: AbstractRecovery | None = eqx.field(default=None, kw_only=True)
 
     def apply(self, conditions, day):
         lost = self.lost(day, conditions.capacity.dtype)
@@ -119,10 +123,10 @@ class ProductivityLoss(AbstractLoss):
     """
 
     RANGE: ClassVar = _share_of("productivity")
-    loss: Array = _given("loss")
-    start: Array = _optional("start")
-    duration: Array = _optional("duration")
-    recovery: AbstractRecovery | None = _fading()
+    loss: Array = eqx.field(converter=_loss)
+    start: Array = eqx.field(converter=_start, default=0.0, kw_only=True)
+    duration: Array = eqx.field(converter=_duration, default=0.0, kw_only=True)
+    recovery: AbstractRecovery | None = eqx.field(default=None, kw_only=True)
 
     def apply(self, conditions, day):
         lost = self.lost(day, conditions.productivity.dtype)
@@ -145,10 +149,10 @@ class LabourLoss(AbstractLoss):
     """
 
     RANGE: ClassVar = _share_of("staff")
-    loss: Array = _given("loss")
-    start: Array = _optional("start")
-    duration: Array = _optional("duration")
-    recovery: AbstractRecovery | None = _fading()
+    loss: Array = eqx.field(converter=_loss)
+    start: Array = eqx.field(converter=_start, default=0.0, kw_only=True)
+    duration: Array = eqx.field(converter=_duration, default=0.0, kw_only=True)
+    recovery: AbstractRecovery | None = eqx.field(default=None, kw_only=True)
 
     def apply(self, conditions, day):
         lost = self.lost(day, conditions.labour.dtype)
@@ -172,10 +176,10 @@ class DemandLoss(AbstractLoss):
         1.0,
         "the share of final demand lost, at most 1; negative where demand grows",
     )
-    loss: Array = _given("loss")
-    start: Array = _optional("start")
-    duration: Array = _optional("duration")
-    recovery: AbstractRecovery | None = _fading()
+    loss: Array = eqx.field(converter=_loss)
+    start: Array = eqx.field(converter=_start, default=0.0, kw_only=True)
+    duration: Array = eqx.field(converter=_duration, default=0.0, kw_only=True)
+    recovery: AbstractRecovery | None = eqx.field(default=None, kw_only=True)
 
     def apply(self, conditions, day):
         lost = self.lost(day, conditions.demand.dtype)
@@ -197,10 +201,10 @@ class InputLoss(AbstractLoss):
     """
 
     RANGE: ClassVar = _share_of("an input")
-    loss: Array = _given("loss")
-    start: Array = _optional("start")
-    duration: Array = _optional("duration")
-    recovery: AbstractRecovery | None = _fading()
+    loss: Array = eqx.field(converter=_loss)
+    start: Array = eqx.field(converter=_start, default=0.0, kw_only=True)
+    duration: Array = eqx.field(converter=_duration, default=0.0, kw_only=True)
+    recovery: AbstractRecovery | None = eqx.field(default=None, kw_only=True)
 
     def apply(self, conditions, day):
         lost = self.lost(day, conditions.capacity.dtype)
@@ -223,10 +227,10 @@ class LinkLoss(AbstractLoss):
     """
 
     RANGE: ClassVar = _share_of("a link")
-    loss: Array = _given("loss")
-    start: Array = _optional("start")
-    duration: Array = _optional("duration")
-    recovery: AbstractRecovery | None = _fading()
+    loss: Array = eqx.field(converter=_loss)
+    start: Array = eqx.field(converter=_start, default=0.0, kw_only=True)
+    duration: Array = eqx.field(converter=_duration, default=0.0, kw_only=True)
+    recovery: AbstractRecovery | None = eqx.field(default=None, kw_only=True)
 
     def apply(self, conditions, day):
         lost = self.lost(day, conditions.capacity.dtype)
@@ -248,8 +252,8 @@ class CapitalLoss(AbstractShock):
         Day of the event, counted from 0.
     """
 
-    damage: Array = _given("damage")
-    start: Array = _optional("start")
+    damage: Array = eqx.field(converter=_damage)
+    start: Array = eqx.field(converter=_start, default=0.0, kw_only=True)
 
     def __check_init__(self):
         for name, value in (("damage", self.damage), ("start", self.start)):

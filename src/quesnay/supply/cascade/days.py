@@ -142,9 +142,11 @@ def backward(
     """Return the derivatives with respect to the task."""
     count, length = segments(plan.steps)
     firms, attributes = task.firms, _attributes(buckets)
+    assert task.coefficient is not None, "only a derivative can be without coefficients"
     links = (fixed.supplier[0], task.coefficient[0], firms.pull, firms.rate)
     zero, stocks = jnp.zeros_like(firms.output), jnp.zeros_like(kept.stock)
-    pending = Pending(stocks, *(zero,) * 7, stocks if coefficient else jnp.zeros(0, zero.dtype))
+    by_link = stocks if coefficient else jnp.zeros(0, zero.dtype)
+    pending = Pending(stocks, zero, zero, zero, zero, zero, zero, zero, by_link)
     path = jax.ShapeDtypeStruct((length, *zero.shape), zero.dtype)
     room = jax.ShapeDtypeStruct((length - 1, *stocks.shape), zero.dtype)
     like = [jax.ShapeDtypeStruct(v.shape, v.dtype) for v in pending]

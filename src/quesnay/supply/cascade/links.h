@@ -120,20 +120,26 @@ inline void walk(const Shape& shape, const L&, Group& group) {
         for (Index i = 0; i < n; ++i) group.close(i, block.place + first + i, true);
       }
     } else {
-      for (Index f = 0; f < block.firms; ++f) {
-        Index& first = group.lanes.first;
-        for (first = 0; first < shape.batch; first += L::width) {
-          const Index n = group.lanes.count = std::min(L::width, shape.batch - first);
-          const Index place = group.lanes.at(block.place + f);
-          for (Index i = 0; i < n; ++i) group.open(i, place + i);
-          for (Index w = 0; w < block.width; ++w) {
-            // The usual number of scenarios is known when this is compiled.
-            if (n == L::width)
-              group.row(std::integral_constant<Index, L::width>(), block.slot + w * block.firms + f);
-            else
-              group.row(n, block.slot + w * block.firms + f);
-          }
-          for (Index i = 0; i < n; ++i) group.close(i, place + i, true);
+      // Several firms and all their scenarios (up to kTile numbers), so that rows are read in long pieces.
+      Index& first = group.lanes.first;
+      for (Index from = 0; from < shape.batch; from += kTile) {
+        const Index batch = std::min(kTile, shape.batch - from), most = std::max<Index>(1, kTile / batch);
+        for (Index f = 0; f < block.firms; f += most) {
+          const Index firms = std::min(most, block.firms - f);
+          first = from;
+          for (Index g = 0; g < firms; ++g)
+            for (Index i = 0; i < batch; ++i) group.open(g * batch + i, group.lanes.at(block.place + f + g) + i);
+          for (Index w = 0; w < block.width; ++w)
+            for (Index g = 0; g < firms; ++g) {
+              const Index slot = block.slot + w * block.firms + f + g;
+              // The usual number of scenarios is known when this is compiled.
+              for (first = from; first + L::width <= from + batch; first += L::width)
+                group.row(std::integral_constant<Index, L::width>(), slot, g * batch + first - from);
+              if (first < from + batch) group.row(from + batch - first, slot, g * batch + first - from);
+            }
+          first = from;
+          for (Index g = 0; g < firms; ++g)
+            for (Index i = 0; i < batch; ++i) group.close(g * batch + i, group.lanes.at(block.place + f + g) + i, true);
         }
       }
     }
@@ -143,7 +149,7 @@ inline void walk(const Shape& shape, const L&, Group& group) {
 // A day forwards: use, receipt, orders. `at_supplier` holds the share served and the demand placed so far.
 template <typename T, typename L>
 struct Advance {
-  static constexpr Index size = L::width == 1 ? kTile : kLanes;
+  static constexpr Index size = kTile;
   Links<T> links;
   L lanes;
   const T *output, *earlier, *demand, *pull, *rate;
@@ -157,7 +163,7 @@ struct Advance {
   void close(Index i, Index k, bool first) { least[k] = first ? low[i] : lesser(least[k], low[i]); }
 
   template <typename N>
-  void row(N n, Index slot) {
+  void row(N n, Index slot, Index item = 0) {
     const int32_t* __restrict supplier = links.supplier + slot;
     T* __restrict s = stock + lanes.at(slot);
     if constexpr (L::width == 1) {
@@ -183,11 +189,11 @@ struct Advance {
       const T shared = *a;
 #pragma omp simd
       for (Index i = 0; i < n; ++i) {
-        const T old = s[i], order = positive(held[i] - old * speed[i]);
-        const T now = (old - lesser(x[i], old)) + there[i] * order;
+        const T old = s[i], order = positive(held[item + i] - old * speed[item + i]);
+        const T now = (old - lesser(x[item + i], old)) + there[i] * order;
         s[i] = now;
-        low[i] = lesser(low[i], now);
-        sum[i] += (each ? a[i] : shared) * positive(wished[i] - now * speed[i]);
+        low[item + i] = lesser(low[item + i], now);
+        sum[i] += (each ? a[i] : shared) * positive(wished[item + i] - now * speed[item + i]);
       }
     }
   }
@@ -196,7 +202,7 @@ struct Advance {
 // A day forwards once more: the stocks only, from output and shares that are known.
 template <typename T, typename L>
 struct Replay {
-  static constexpr Index size = L::width == 1 ? kTile : kLanes;
+  static constexpr Index size = kTile;
   const int32_t* supplier;
   L lanes;
   const T *output, *earlier, *pull, *rate, *served, *stock;
@@ -207,14 +213,14 @@ struct Replay {
   void close(Index, Index, bool) {}
 
   template <typename N>
-  void row(N n, Index slot) {
+  void row(N n, Index slot, Index item = 0) {
     const T* __restrict s = stock + lanes.at(slot);
     T* __restrict to = after + lanes.at(slot);
     const int32_t* __restrict j = supplier + slot;
     for (Index i = 0; i < n; ++i) got[i] = served[L::width == 1 ? Index(j[i]) : lanes.at(j[0]) + i];
 #pragma omp simd
     for (Index i = 0; i < n; ++i)
-      to[i] = (s[i] - lesser(x[i], s[i])) + got[i] * positive(held[i] - s[i] * speed[i]);
+      to[i] = (s[i] - lesser(x[item + i], s[i])) + got[i] * positive(held[item + i] - s[i] * speed[item + i]);
   }
 };
 
@@ -222,7 +228,7 @@ struct Replay {
 // `Fused`, what the stocks then ask of the deliveries of t - 1. `at_supplier` holds both prices and the sum of the latter.
 template <typename T, typename L, bool Fused>
 struct Reverse {
-  static constexpr Index size = L::width == 1 ? kTile : kLanes, parts = L::width == 1 ? 4 : 3;
+  static constexpr Index size = kTile, parts = L::width == 1 ? 4 : 3;
   Links<T> links;
   L lanes;
   const T *held_after, *held_before, *pull, *rate, *bound_after, *least_after, *bound_before, *stock_after, *stock_before;
@@ -242,7 +248,7 @@ struct Reverse {
   }
 
   template <typename N>
-  void row(N n, Index slot) {
+  void row(N n, Index slot, Index item = 0) {
     const int32_t* __restrict j = links.supplier + slot;
     const T* __restrict s1 = stock_after + lanes.at(slot);
     const T* __restrict s0 = Fused ? stock_before + lanes.at(slot) : nullptr;
@@ -251,25 +257,25 @@ struct Reverse {
     const T* __restrict a = links.coefficient.value + (each ? lanes.at(slot) : slot);
     T* __restrict gc = g_coefficient ? g_coefficient + lanes.at(slot) : nullptr;
     for (Index i = 0; i < n; ++i) {
-      const Index item = L::width == 1 ? i : 0, lane = i - item;
-      price[i] = at_supplier[lanes.part(parts, j[item], 0) + (L::width == 1 ? 0 : lane)];
-      got[i] = at_supplier[lanes.part(parts, j[item], 1) + (L::width == 1 ? 0 : lane)];
+      const Index at = L::width == 1 ? i : 0, lane = i - at;
+      price[i] = at_supplier[lanes.part(parts, j[at], 0) + (L::width == 1 ? 0 : lane)];
+      got[i] = at_supplier[lanes.part(parts, j[at], 1) + (L::width == 1 ? 0 : lane)];
     }
     if (gc)
-      for (Index i = 0; i < n; ++i) gc[i] += positive(held1[i] - s1[i] * speed[i]) * price[i];
+      for (Index i = 0; i < n; ++i) gc[i] += positive(held1[item + i] - s1[i] * speed[item + i]) * price[i];
     const T shared = *a;
 #pragma omp simd
     for (Index i = 0; i < n; ++i) {
       const T own = L::width == 1 || each ? a[i] : shared;
-      const T h = half(held1[i] - s1[i] * speed[i]) * (own * price[i] + g[i] * got[i]);
-      const T now = g[i] + (s1[i] <= bound1[i] ? least1[i] : T(0)) - speed[i] * h;
-      pulled[i] += h;
-      rated[i] += s1[i] * h;
+      const T h = half(held1[item + i] - s1[i] * speed[item + i]) * (own * price[i] + g[i] * got[i]);
+      const T now = g[i] + (s1[i] <= bound1[item + i] ? least1[item + i] : T(0)) - speed[item + i] * h;
+      pulled[item + i] += h;
+      rated[item + i] += s1[i] * h;
       g[i] = now;
       if constexpr (Fused) {
-        use[i] += now;
-        tied[i] += s0[i] <= bound0[i] ? T(1) : T(0);
-        delivered[i] = now * positive(held0[i] - s0[i] * speed[i]);
+        use[item + i] += now;
+        tied[item + i] += s0[i] <= bound0[item + i] ? T(1) : T(0);
+        delivered[i] = now * positive(held0[item + i] - s0[i] * speed[item + i]);
       }
     }
     if constexpr (Fused && L::width == 1) {

@@ -10,11 +10,11 @@ import subprocess
 import tempfile
 import warnings
 from importlib import resources
+from importlib.metadata import version
 from pathlib import Path
 
 import jax
 import jax.ffi
-import jaxlib
 
 FLAGS = ("-std=c++17", "-O3", "-march=native", "-fopenmp-simd", "-shared", "-fPIC", "-w")
 SOURCE = ("kernel.cc", "links.h")
@@ -66,8 +66,8 @@ def _compiler() -> list[str] | None:
 
 def _library(compiler: list[str]) -> Path:
     """Return the compiled kernel, from the cache if this machine made it before."""
-    source = {name: resources.files(__package__).joinpath(name).read_bytes() for name in SOURCE}
-    key = hashlib.sha256(repr((source, jaxlib.__version__, compiler, FLAGS, _machine())).encode()).hexdigest()[:20]
+    source = {name: resources.files("quesnay.supply.cascade").joinpath(name).read_bytes() for name in SOURCE}
+    key = hashlib.sha256(repr((source, version("jaxlib"), compiler, FLAGS, _machine())).encode()).hexdigest()[:20]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "quesnay"
     library = cache / f"cascade-{key}.so"
     if not library.exists():

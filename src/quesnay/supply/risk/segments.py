@@ -144,7 +144,8 @@ class Columns(eqx.Module):
         begin = np.concatenate([[0], np.cumsum(np.bincount(column, minlength=columns))])
         # One entry that is never read lets a matrix without entries be indexed.
         row, factor = np.append(row[order], rows), np.append(factor[order], 0).astype(factor.dtype)
-        return Columns(*(jnp.asarray(a) for a in (begin.astype(np.int32), row.astype(np.int32), factor)), rows)
+        start, member = begin.astype(np.int32), row.astype(np.int32)
+        return Columns(jnp.asarray(start), jnp.asarray(member), jnp.asarray(factor), rows)
 
     def take(self, columns: Int[Array, " b"]) -> Float[Array, "R b"]:
         """Return some of the columns, side by side."""
