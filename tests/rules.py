@@ -88,6 +88,4 @@ def everything(seed, *, order=None, unit=1.0):
 def destroyed(seed, network, order=None):
     take = np.arange(N) if order is None else order
     share = np.random.default_rng(seed + 5).uniform(0, 0.5, N)[take]
-    capital = np.random.default_rng(seed + 4)
-    capital.uniform(0, 1, (N, N))
     return shocks(seed, order) + q.CapitalLoss(share * 20 * network.output, start=3)

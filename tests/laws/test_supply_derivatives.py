@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 import quesnay as q
-from quesnay import supply
 from rules import CASES, N, build, everything, shocks
 
 STEPS = 40
@@ -102,4 +101,3 @@ def test_derivatives_through_all_other_rules_are_finite():
     slopes = jax.grad(made, (0, 1))(model.capacity, model.labour.hiring)
     assert all(np.all(np.isfinite(g)) for g in slopes)
     assert float(slopes[1]) > 0
-    assert isinstance(model.labour, supply.Labour)

@@ -119,12 +119,14 @@ def test_neither_the_order_of_accounts_nor_the_unit_of_money_matters_to_any_rule
         assert np.max(np.abs(getattr(third, name) / 1e6 - mine)) <= 1e-11 * np.max(np.abs(mine)), name
 
 
-@pytest.mark.parametrize("case", CASES[::9], ids=lambda case: " / ".join(map(str, case[:3])))
+# A rating is an input array, drawn in the order of the inputs: its rules have their own test with a table of ratings.
+UNRATED = [case for case in CASES if case[0] not in ("strong", "half", "weak")]
+
+
+@pytest.mark.parametrize("case", UNRATED[::5], ids=lambda case: " / ".join(map(str, case[:3])))
 @settings(max_examples=4)
 @given(seeds)
 def test_order_and_unit_do_not_matter_to_pairs_of_rules(case, seed):
-    if case[0] in ("strong", "half", "weak"):
-        return  # their rating is an input array, drawn in the order of the inputs
     order = np.random.default_rng(seed).permutation(N)
     path = q.simulate(build(seed, *case), shocks(seed), steps=STEPS)
     other = q.simulate(build(seed, *case, order=order), shocks(seed, order), steps=STEPS)

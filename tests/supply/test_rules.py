@@ -36,9 +36,9 @@ def test_under_psi_output_falls_geometrically_from_the_day_the_stock_is_below_it
     n, psi = 10.0, 0.8
     path = q.simulate(pair(inventory=n, production=supply.PsiRelaxed(psi)), stop(0, 2), steps=30)
     expected, stock = [], n + 0.0
-    for day in range(30):
+    for _ in range(30):
         x = min(1.0, stock / (psi * n))
-        stock += (1.0 if day == -1 else 0.0) - x
+        stock -= x
         expected.append(x)
     np.testing.assert_allclose(kept(path), expected, rtol=1e-12)
 

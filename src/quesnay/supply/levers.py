@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -24,6 +24,8 @@ from .shocks import AbstractShock
 class AbstractLever(eqx.Module):
     """A parameter that money can move, account by account."""
 
+    UNIT: ClassVar[str]
+
     @abc.abstractmethod
     def pull(self, model: SupplyModel, spent: Float[Array, " n"]) -> SupplyModel:
         """Return the model after spending so much on each account (n,), in the lever's unit."""
@@ -39,6 +41,8 @@ class Inventories(AbstractLever):
     a_i is the share of all inputs in the account's output; target and first stock rise together.
     """
 
+    UNIT: ClassVar[str] = "{currency}"
+
     def pull(self, model, spent):
         cost = _inputs(model)
         some = cost > 0
@@ -51,6 +55,8 @@ class Inventories(AbstractLever):
 
 class SpareCapacity(AbstractLever):
     """More capacity: what is spent is output per day (currency per day), `k_i + m_i / x_i(0)`."""
+
+    UNIT: ClassVar[str] = "{currency}/day"
 
     def pull(self, model, spent):
         base = model.network.output
@@ -76,6 +82,8 @@ class Allocation(eqx.Module):
         Derivative of the outcome with respect to the first unit spent on each account (n,), at no budget: the chokepoints.
     history:
         The outcome after every step of the search (iterations,).
+    unit:
+        The lever's unit.
     """
 
     spent: Float[Array, " n"]
@@ -84,12 +92,13 @@ class Allocation(eqx.Module):
     after: Float[Array, ""]
     worth: Float[Array, " n"]
     history: Float[Array, " iterations"]
+    unit: str = eqx.field(static=True)
 
     def variables(self):
         """Return name -> (dims, values, unit, long name) for `economy.label`."""
         return {
-            "spent": (("account",), self.spent, "{currency}", "budget spent"),
-            "worth": (("account",), self.worth, "1", "outcome per unit of the first spending"),
+            "spent": (("account",), self.spent, self.unit, "budget spent"),
+            "worth": (("account",), self.worth, f"{{outcome}}/({self.unit})", "outcome per unit of the first spending"),
         }
 
 
@@ -182,7 +191,9 @@ def _search(model, shock, lever, useful, outcome, observe, steps, budget, iterat
     (spent, best, top), history = jax.lax.scan(step, start, jnp.arange(iterations))
     last = value(spent)
     better = last > top
-    return Allocation(jnp.where(better, spent, best), before, start[2], jnp.maximum(last, top), worth, history)
+    return Allocation(
+        jnp.where(better, spent, best), before, start[2], jnp.maximum(last, top), worth, history, lever.UNIT
+    )
 
 
 def _inputs(model: SupplyModel) -> Float[Array, " n"]:
