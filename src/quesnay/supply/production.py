@@ -249,11 +249,10 @@ class CES(AbstractProduction):
         # In units of the least stock (complements) or of the largest (substitutes): powers stay within [0, 1].
         unit = jax.lax.stop_gradient(least if rho < 0 else most)
         fits = (unit > 0) & jnp.isfinite(unit)
-        ratio = stock / links.of_customer(jnp.where(fits, unit, 1)) if stock.size else stock
-        counts = (
-            (links.need > 0) & (stock > 0) & jnp.isfinite(stock) & (links.of_customer(fits.astype(stock.dtype)) > 0)
-        )
-        power = jnp.where(counts, jnp.where(counts, ratio, 1) ** rho, 0)
+        of = links.of_customer(jnp.where(fits, unit, 0))
+        counts = (links.need > 0) & (stock > 0) & jnp.isfinite(stock) & (of > 0)
+        ratio = jnp.where(counts, stock, 1) / jnp.where(counts, of, 1)
+        power = jnp.where(counts, ratio**rho, 0)
         total = links.sum_by_customer(_cost_shares(links) * power)
         inside = fits & (total > 0)
         value = jnp.where(inside, unit, 0) * jnp.where(inside, total, 1) ** (1 / rho)
@@ -268,8 +267,9 @@ class CES(AbstractProduction):
         vessels = Vessels(
             ratio, jnp.where(some, _cost_shares(links), 0), self._exponent, links.sum_by_customer, links.of_customer
         )
-        filled = fill(vessels, jnp.ones_like(output))
-        return jnp.where(some, jnp.minimum(made * jnp.where(some, filled, 1), stock), 0)
+        filled = jnp.where(some, fill(vessels, jnp.ones_like(output)), 1)
+        # What is used up is used up exactly: a stock left by rounding would count as an input that all others make up for.
+        return jnp.where(some, jnp.where(filled < ratio, jnp.minimum(made * filled, stock), stock), 0)
 
     def check(self, links):
         pass
