@@ -20,7 +20,13 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let the workers of one run share what they compile."""
+    """Let the workers of one run share what they compile, and compile without optimisation unless told otherwise.
+
+    Most of the time of these tests goes into compiling programs that run for milliseconds. `JAX_DISABLE_MOST_OPTIMIZATIONS=0`
+    tests what users run; `.ci/run` does so on the newest interpreter.
+    """
+    plain = os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+    jax.config.update("jax_disable_most_optimizations", plain == "1")
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
     folder = Path(tempfile.gettempdir()) / f"quesnay-tests-{run}"
     config.stash[COMPILED] = folder

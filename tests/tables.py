@@ -14,6 +14,14 @@ seeds = st.integers(0, 2**32 - 1)
 sizes = st.sampled_from(SIZES)
 
 
+TOLERANCE = 1e-12
+
+
+def close(left, right, scale):
+    """Compare to 1e-12 of the scale, which has the unit of the two."""
+    return np.max(np.abs(np.asarray(left) - np.asarray(right))) <= TOLERANCE * np.max(np.abs(np.asarray(scale)))
+
+
 def random_table(seed: int, n: int, *, density: float = 0.6, unit: float = 1.0, pattern: np.ndarray | None = None):
     """Return flows Z (n, n) and final demand d (n,) of a productive table, with some links and some demands missing.
 

@@ -6,6 +6,7 @@ from ._errors import InputError as InputError
 from ._errors import LabelError as LabelError
 from ._errors import QuesnayError as QuesnayError
 from ._errors import ScenarioError as ScenarioError
+from ._errors import SlowEngineWarning as SlowEngineWarning
 from ._errors import SolveError as SolveError
 from ._errors import StabilityWarning as StabilityWarning
 from ._errors import TableError as TableError

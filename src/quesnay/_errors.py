@@ -27,3 +27,7 @@ class SolveError(QuesnayError, RuntimeError):
 
 class StabilityWarning(UserWarning):
     """A supply model's order rule amplifies small disturbances: its linearised step has spectral radius above 1."""
+
+
+class SlowEngineWarning(UserWarning):
+    """Firm networks run in pure JAX: the same numbers, several times slower."""

@@ -10,8 +10,9 @@ import quesnay as q
 from rules import CASES, N, build, everything, shocks
 from slopes import compare, function, gradient, start
 
-# Every production rule, every rationing rule twice and every storage; `benchmarks/supply_gradients.py` takes all pairs.
-SOME = [CASES[4 * k + (k + 2) % 4] for k in range(8)] + [CASES[25]]
+# Every storage and every rationing rule; `benchmarks/supply_gradients.py` takes all pairs. Two of these had wrong derivatives:
+# CES on a table with missing links (not a number), and with a stock that is used up (jumps).
+SOME = [CASES[k] for k in (7, 14, 24, 25)]
 
 
 @pytest.mark.parametrize("case", SOME, ids=lambda case: " / ".join(map(str, case[:3])))

@@ -8,15 +8,9 @@ import pytest
 from hypothesis import given, settings
 
 import quesnay as q
-from tables import random_model, random_parameters, random_shock, random_table, seeds, sizes
+from tables import TOLERANCE, close, random_model, random_parameters, random_shock, random_table, seeds, sizes
 
 STEPS = 60
-TOLERANCE = 1e-12
-
-
-def close(left, right, scale):
-    """Compare to 1e-12 of the scale, which has the unit of the two."""
-    return np.max(np.abs(np.asarray(left) - np.asarray(right))) <= TOLERANCE * np.max(np.abs(np.asarray(scale)))
 
 
 @pytest.fixture(scope="module")

@@ -11,15 +11,9 @@ import quesnay as q
 from quesnay import supply
 from quesnay.supply.shocks import parts
 from rules import CASES, PAIRS, PRODUCTION, RATIONING, N, build, destroyed, everything, shocks
-from tables import random_network, random_parameters, seeds
+from tables import TOLERANCE, close, random_network, random_parameters, seeds
 
 STEPS = 50
-TOLERANCE = 1e-12
-
-
-def close(left, right, scale):
-    """Compare to 1e-12 of the scale, which has the unit of the two."""
-    return np.max(np.abs(np.asarray(left) - np.asarray(right))) <= TOLERANCE * np.max(np.abs(np.asarray(scale)))
 
 
 def losses_of(shock):

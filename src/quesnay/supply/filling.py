@@ -55,7 +55,7 @@ def fill(vessels: Vessels, total: Float[Array, " n"]) -> Array:
 
 def _level(vessels: Vessels, full: Array, total: Float[Array, " n"]) -> Float[Array, " n"]:
     """Return the level at which the vessels that are not full make up for those that are; inf where all are full."""
-    h, w, rho = vessels.height, vessels.weight, vessels.exponent
+    w, rho = vessels.weight, vessels.exponent
     free = vessels.sum_up(jnp.where(full, 0, w))
     some = free > 0
     rest = (total - _held(vessels, full)) / jnp.where(some, free, 1)

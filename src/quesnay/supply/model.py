@@ -30,7 +30,7 @@ from .rationing import AbstractRationing, Proportional
 from .shocks import AbstractShock, Conditions, left, parts
 from .stability import warn_if_unstable
 from .state import SupplyState
-from .trade import Orders, Trade
+from .trade import Orders, Served, Trade
 
 
 class SupplyModel(AbstractDynamics):
@@ -168,14 +168,15 @@ class SupplyModel(AbstractDynamics):
         output = output if now.withheld is None else jnp.maximum(0, output - now.withheld)
 
         served = self.rationing.serve(output, trade)
-        arrived, transit = (served.received(), None) if self.delays is None else self.delays.ship(served, state.transit)
+        tilt = None if self.reallocation is None else self.reallocation.tilt(capacity, self.capacity * base)
+        arrived, transit, mean = self._arrivals(served, state, tilt)
         used = self.production.use(links, per(output, left(now.productivity)), stock)
         # Taking out before putting in keeps a stock that is used up at exactly zero or above.
         stock = self._finite((state.stock - used) + arrived)
 
         outlook = Outlook(trade.demand, jnp.minimum(trade.demand, capacity), output, base)
         placed = self.orders.place(links, outlook, stock, self._days(), on_inputs(self.adjustment, links))
-        orders = self._among_suppliers(placed, capacity)
+        orders = _among_suppliers(placed, tilt, mean)
         consumption, final = self._final_demand(state, now, staff)
         staff = None if self.labour is None else self.labour.update(staff, outlook.demand, inputs, base)
         damage, rebuilding, rebuilt = self._rebuild(state, damage, served.final)
@@ -252,16 +253,15 @@ class SupplyModel(AbstractDynamics):
         share = staff if alpha is None else alpha * staff
         return share if damage is None or self.reconstruction is None else self.reconstruction.left(damage) * share
 
-    def _among_suppliers(self, placed: Array, capacity: Array) -> Orders:
-        """Return the orders of inputs as orders of suppliers."""
-        if self.reallocation is None:
-            return Orders(placed)
-        links = self.network.links
-        tilt = self.reallocation.tilt(capacity, self.capacity * self.network.output)
-        mean = links.supply(tilt)
-        # Where no supplier of an input can make anything, base shares: those orders are not served, but they are placed.
-        some = mean > 0
-        return Orders(jnp.where(some, placed / jnp.where(some, mean, 1), 0), tilt)
+    def _arrivals(
+        self, served: Served, state: SupplyState, tilt: Array | None
+    ) -> tuple[Array, Array | None, Array | None]:
+        """Return what arrives, what is under way, and the mean over an input's suppliers of the tilt of today's orders."""
+        if self.delays is not None:
+            arrived, transit = self.delays.ship(served, state.transit)
+            return arrived, transit, None if tilt is None else self.network.links.supply(tilt)
+        arrived, mean = (served.received(), None) if tilt is None else served.received_beside(tilt)
+        return arrived, None, mean
 
     def _final_demand(self, state: SupplyState, now: Conditions, staff: Array) -> tuple[Array | None, Array]:
         """Return the households' consumption level, after today's staff, and the final demand that is placed today."""
@@ -334,6 +334,15 @@ class SupplyModel(AbstractDynamics):
             damage=damage,
             bottleneck=bottleneck,
         )
+
+
+def _among_suppliers(placed: Array, tilt: Array | None, mean: Array | None) -> Orders:
+    """Return the orders of inputs as orders of suppliers."""
+    if tilt is None or mean is None:
+        return Orders(placed)
+    # Where no supplier of an input can make anything, base shares: those orders are not served, but they are placed.
+    some = mean > 0
+    return Orders(jnp.where(some, placed / jnp.where(some, mean, 1), 0), tilt)
 
 
 def _fields(rows: SupplyPath) -> dict:

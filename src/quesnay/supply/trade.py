@@ -3,6 +3,7 @@
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -89,12 +90,28 @@ class Served(eqx.Module):
     def received(self, only: Array | None = None) -> Array:
         """Return what each input receives, in units of the customer's output; `only` is the share of every link that counts."""
         trade, links = self.trade, self.trade.links
-        if self.by_link is None and only is None and trade.open_links is None:
-            tilt = trade.orders.tilt
-            return trade.orders.placed * links.supply(self.share if tilt is None else self.share * tilt)
+        if self._by_share and only is None:
+            return trade.orders.placed * links.supply(self._per_order())
         delivered = self.by_link
         if delivered is None:
             delivered = links.of_supplier(self.share) * trade.orders.by_link(links)
             delivered = delivered if trade.open_links is None else trade.open_links * delivered
         total = links.sum_by_input(delivered if only is None else only * delivered)
         return jnp.where(links.need > 0, total / jnp.where(links.need > 0, links.need, 1), 0)
+
+    def received_beside(self, values: Float[Array, " n"]) -> tuple[Array, Array]:
+        """Return `received()` and `links.supply(values)`; the coefficients are read once for both where that is possible."""
+        links = self.trade.links
+        if self._by_share:
+            both = jax.vmap(links.supply)(jnp.stack([self._per_order(), values]))
+            return self.trade.orders.placed * both[0], both[1]
+        return self.received(), links.supply(values)
+
+    @property
+    def _by_share(self) -> bool:
+        return self.by_link is None and self.trade.open_links is None
+
+    def _per_order(self) -> Float[Array, " n"]:
+        """Return what a supplier delivers per unit of the order at its base share."""
+        tilt = self.trade.orders.tilt
+        return self.share if tilt is None else self.share * tilt

@@ -21,6 +21,10 @@ from .forward import Firms, blocks_of
 from .scan import Fixed, Plan, Stored, Task
 
 
+CHUNK = 16
+"""Scenarios at a time: their stocks of a thousand firms then stay in the cache of a processor."""
+
+
 def cascade(
     links: EdgeLinks,
     buckets: Buckets,
@@ -156,7 +160,14 @@ def _together(plan: Plan, function: Callable[..., PyTree]) -> Callable[..., PyTr
         return function(plan, *arrays)
 
     @single.def_vmap
-    def _batch(size, batched, task, fixed, *rest):
+    def _batch(size, batched, *arrays):
+        if size <= CHUNK:
+            return _at_once(size, batched, *arrays)
+        moving, still = eqx.partition(arrays, tuple(batched))
+        found = jax.lax.map(lambda own: single(*eqx.combine(own, still)), moving, batch_size=CHUNK)
+        return found, jax.tree.map(lambda _: True, found)
+
+    def _at_once(size, batched, task, fixed, *rest):
         on_task, on_fixed, *on_rest = batched
         if any(jax.tree.leaves((on_fixed.supplier, on_fixed.pad))):
             raise InputError("the links cannot differ between the scenarios of a batch, only their coefficients.")

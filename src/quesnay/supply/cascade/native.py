@@ -16,13 +16,11 @@ from pathlib import Path
 import jax
 import jax.ffi
 
+from quesnay._errors import SlowEngineWarning
+
 FLAGS = ("-std=c++17", "-O3", "-march=native", "-fopenmp-simd", "-shared", "-fPIC", "-w")
 SOURCE = ("kernel.cc", "links.h")
 HANDLERS = ("forward", "backward", "finish")
-
-
-class SlowEngineWarning(UserWarning):
-    """Firm networks run in pure JAX: same numbers, several times slower."""
 
 
 @functools.cache
@@ -70,7 +68,7 @@ def _library(compiler: list[str]) -> Path:
     key = hashlib.sha256(repr((source, version("jaxlib"), compiler, FLAGS, _machine())).encode()).hexdigest()[:20]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "quesnay"
     library = cache / f"cascade-{key}.so"
-    if not library.exists():
+    if not _loads(library):
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache) as folder:
             for name, text in source.items():
@@ -78,9 +76,19 @@ def _library(compiler: list[str]) -> Path:
             made = Path(folder, "kernel.so")
             command = [*compiler, *FLAGS, f"-I{jax.ffi.include_dir()}", str(Path(folder, SOURCE[0])), "-o", str(made)]
             subprocess.run(command, check=True, capture_output=True, text=True)
+            ctypes.cdll.LoadLibrary(str(made))
             # Several processes may do this at once: whoever is last replaces the same file.
             made.replace(library)
     return library
+
+
+def _loads(library: Path) -> bool:
+    """Say whether there is a library; a file that is none is made again."""
+    try:
+        ctypes.cdll.LoadLibrary(str(library))
+    except OSError:
+        return False
+    return True
 
 
 def _machine() -> tuple[str, ...]:
