@@ -304,21 +304,56 @@ def _spread(values: list[float]) -> dict[str, float]:
     return {name: float(f"{value:.4g}") for name, value in quartiles.items()}
 
 
+DRAWN = {
+    "numpy": ("NumPy", "0.55", "--"),
+    "numba": ("numba", "0.25", "--"),
+    "floor": ("floor: gather, scatter, stream", "0.7", ":"),
+    "plain_gradient": ("gradient, JAX's own", "tab:blue", "--"),
+    "gradient": ("gradient", "tab:blue", "-"),
+    "forward": ("forward", "tab:orange", "-"),
+}
+
+
 def draw(sizes: list[dict], out: Path) -> None:
-    """Draw cost per link and step against size."""
+    """Draw cost per link and step against size, each line with its name at its end."""
     import matplotlib as mpl
 
     mpl.use("svg")
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(6, 4))
-    for name in MEASURED:
+    figure, axes = plt.subplots(figsize=(7.5, 4.5))
+    ends = []
+    for name, (label, colour, style) in DRAWN.items():
         rows = [row for row in sizes if name in row["ns_per_link_and_step"]]
-        if rows and name != "batch_64":
-            values = [row["ns_per_link_and_step"][name]["median"] for row in rows]
-            axes.loglog([row["firms"] for row in rows], values, marker="o", label=name.replace("_", " "))
-    axes.set(xlabel="firms", ylabel="ns per link and step, one thread")
-    axes.legend(fontsize=8)
+        if rows:
+            x = [row["firms"] for row in rows]
+            spread = {q: [row["ns_per_link_and_step"][name][q] for row in rows] for q in ("q1", "median", "q3")}
+            axes.plot(x, spread["median"], marker="o", markersize=4, color=colour, linestyle=style)
+            axes.fill_between(x, spread["q1"], spread["q3"], color=colour, alpha=0.15, linewidth=0)
+            ends.append((spread["median"][-1], x[-1], label, colour))
+    below = 0.0
+    for value, x, label, colour in sorted(ends):
+        # Names of lines that meet stand above each other.
+        below = max(value, 1.2 * below)
+        axes.annotate(
+            label, (x, below), xytext=(8, 0), textcoords="offset points", va="center", color=colour, fontsize=9
+        )
+    sides = [row["firms"] for row in sizes]
+    top = max(
+        row["ns_per_link_and_step"][name]["q3"]
+        for row in sizes
+        for name in DRAWN
+        if name in row["ns_per_link_and_step"]
+    )
+    axes.set(xscale="log", yscale="log", ylim=(1, 2 * top), xlim=(0.8 * min(sides), max(sides) * 8))
+    axes.set_xticks(sides, [f"{n:,}" for n in sides])
+    ticks = [n for n in (1, 2, 5, 10, 20, 50, 100, 200, 500) if n <= 2 * top]
+    axes.set_yticks(ticks, [str(n) for n in ticks])
+    axes.minorticks_off()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", color="0.92")
+    axes.set_xlabel("firms, mean degree 14, single precision")
+    axes.set_title("Nanoseconds per link and step, one thread (median and quartiles)", loc="left", fontsize=10)
     figure.tight_layout()
     figure.savefig(out)
 
@@ -344,6 +379,8 @@ def main() -> None:
         names += [] if firms > 10_000 else ["pure_forward", "pure_gradient", "plain", "plain_gradient"]
         names += ["batch_64"] if firms == 1_000 else []
         one = measure(firms, 20 if large else given.steps, names, 3 if large else given.rounds, given.folder)
+        if firms == 100_000:
+            one["memory_of_jax_s_own"] = measure(firms, given.steps, ["plain_gradient"], 1, given.folder)["last"]
         if large:
             one["gradient_100_days"] = measure(firms, 100, ["gradient"], 1, given.folder)["last"]
         print(json.dumps(one), flush=True)
