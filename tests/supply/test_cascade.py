@@ -8,7 +8,7 @@ import pytest
 
 import quesnay as q
 from quesnay.network import EdgeLinks
-from quesnay.supply.cascade import Buckets, cascade, native
+from quesnay.supply.cascade import Buckets, cascade, days, native
 
 STEPS = 17
 MANY = 19
@@ -105,13 +105,16 @@ def compiled(run):
 PLAIN = compiled(plain)
 
 
-@pytest.fixture(scope="module", params=["native", "pure"])
+@pytest.fixture(scope="module", params=["native", "replayed", "pure"])
 def engine(request):
-    """Return path and gradient by the compiled kernel and by the engine in JAX, with the engine chosen while in use."""
-    if request.param == "native" and not native.available():
+    """Return path and gradient by the compiled kernel, which keeps stocks or runs them again, and by the engine in JAX."""
+    compiles = request.param != "pure"
+    if compiles and not native.available():
         pytest.skip("no C++ compiler")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(native, "available", lambda: request.param == "native")
+        patch.setattr(native, "available", lambda: compiles)
+        if request.param == "replayed":
+            patch.setattr(days, "ROOM", 0)
         yield compiled(fast)
 
 

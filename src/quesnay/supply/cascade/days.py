@@ -25,11 +25,15 @@ class State(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """What the way back needs: where each segment starts, its output and demand by day, and the last stocks."""
+    """What the way back needs: where each segment starts, its output and demand by day, and the last stocks.
+
+    `between` are the stocks between its days, or None where they would take too much room: then they are run once more.
+    """
 
     starts: State
     output: Array
     demand: Array
+    between: Array | None
     stock: Array
 
 
@@ -51,11 +55,22 @@ class Pending(NamedTuple):
     coefficient: Array
 
 
+ROOM = 16 * 2**20
+"""Bytes of stocks that are kept for the way back rather than run again: beyond the caches it takes as long."""
+
+
 def segments(steps: int) -> tuple[int, int]:
     """Return number and length of the segments: about `sqrt(steps)`, so that few days are run beyond the last one."""
     root = math.isqrt(max(steps, 1))
     length = min(range(max(1, root * 3 // 4), root * 3 // 2 + 1), key=lambda n: (-(-steps // n) * n, abs(n - root)))
     return -(-steps // length), length
+
+
+def _kept(steps: int, stock: Array) -> tuple[int, int, bool]:
+    """Return number and length of the segments of a run with a way back, and whether the stocks of all days are kept."""
+    if 0 < stock.size * stock.dtype.itemsize * steps <= ROOM:
+        return 1, steps, True
+    return *segments(steps), False
 
 
 def _attributes(buckets: Buckets) -> dict[str, object]:
@@ -105,17 +120,18 @@ def forward_storing(plan: Plan, buckets: Buckets, task: Task, fixed: Fixed) -> t
 
 
 def _run(plan, buckets, task, fixed, *, storing):
-    count, length = segments(plan.steps)
     firms, attributes = task.firms, _attributes(buckets)
     start = _start(buckets, task, fixed)
+    count, length, whole = _kept(plan.steps, start.stock) if storing else (*segments(plan.steps), False)
     like = jax.ShapeDtypeStruct
     path = like((length, *firms.output.shape), firms.output.dtype)
-    shapes = (like(start.stock.shape, path.dtype), like(start.least.shape, path.dtype), path, path)
+    days = like((length - 1 if whole else 0, *start.stock.shape), path.dtype)
+    shapes = (like(start.stock.shape, path.dtype), like(start.least.shape, path.dtype), path, path, days)
     call = jax.ffi.ffi_call("quesnay_forward", shapes, input_output_aliases={7: 0, 10: 1})
 
     def segment(state, k):
         z, d = _driven(plan, fixed, task.drive, k, length)
-        stock, least, output, demand = call(
+        stock, least, output, demand, between = call(
             fixed.supplier[0],
             task.coefficient[0],
             firms.pull,
@@ -129,7 +145,7 @@ def _run(plan, buckets, task, fixed, *, storing):
         row = _shown(plan, fixed, task.emit, firms.capacity, output, demand, z, d, state.demand, state.final_demand)
         earlier = demand[-2] if length > 1 else state.demand
         after = State(stock, demand[-1], earlier, least, d[-1])
-        return after, (row, (state, output, demand) if storing else None)
+        return after, (row, (state, output, demand, between if whole else None) if storing else None)
 
     last, (rows, stored) = jax.lax.scan(segment, start, jnp.arange(count))
     rows = jax.tree.map(lambda v: v.reshape(count * length, *v.shape[2:])[: plan.steps], rows)
@@ -140,15 +156,16 @@ def backward(
     plan: Plan, buckets: Buckets, task: Task, fixed: Fixed, kept: Kept, g_rows: PyTree, *, coefficient: bool
 ) -> Task:
     """Return the derivatives with respect to the task."""
-    count, length = segments(plan.steps)
+    count, length, whole = _kept(plan.steps, kept.stock)
     firms, attributes = task.firms, _attributes(buckets)
     assert task.coefficient is not None, "only a derivative can be without coefficients"
     links = (fixed.supplier[0], task.coefficient[0], firms.pull, firms.rate)
     zero, stocks = jnp.zeros_like(firms.output), jnp.zeros_like(kept.stock)
-    by_link = stocks if coefficient else jnp.zeros(0, zero.dtype)
+    nothing = jnp.zeros(0, zero.dtype)
+    by_link = stocks if coefficient else nothing
     pending = Pending(stocks, zero, zero, zero, zero, zero, zero, zero, by_link)
     path = jax.ShapeDtypeStruct((length, *zero.shape), zero.dtype)
-    room = jax.ShapeDtypeStruct((length - 1, *stocks.shape), zero.dtype)
+    room = jax.ShapeDtypeStruct((0 if whole else length - 1, *stocks.shape), zero.dtype)
     like = [jax.ShapeDtypeStruct(v.shape, v.dtype) for v in pending]
     aliases = {14 + i: i for i in range(len(like))}
     call = jax.ffi.ffi_call("quesnay_backward", (*like, path, path, room), input_output_aliases=aliases)
@@ -159,7 +176,7 @@ def backward(
 
     def segment(carry, inputs):
         pending, g_final, g_drive, g_emit, end = carry
-        k, state, output, demand, g_row = inputs
+        k, state, output, demand, between, g_row = inputs
         (z, d), drive_back = jax.vjp(lambda leaves: _driven(plan, fixed, leaves, k, length), task.drive)
         _, emit_back = jax.vjp(
             lambda *v: _shown(plan, fixed, *v),
@@ -168,7 +185,7 @@ def backward(
         own_emit, own_capacity, gx, g_demand, gz, gd, g_before, g_final_before = emit_back(g_row)
         *found, z_more, d_more, _ = call(
             *links, firms.capacity, z, output, demand, state.demand, state.earlier, state.stock, end, gx, g_demand,
-            *pending, **attributes,
+            *pending, nothing if between is None else between, **attributes,
         )  # fmt: skip
         pending = Pending(*found)
         pending = pending._replace(demand=pending.demand + g_before, capacity=pending.capacity + own_capacity)
@@ -177,7 +194,7 @@ def backward(
         return (pending, g_final_before, g_drive, g_emit, state.stock), None
 
     carry = (pending, zero, *jax.tree.map(jnp.zeros_like, (task.drive, task.emit)), kept.stock)
-    inputs = (jnp.arange(count), kept.starts, kept.output, kept.demand, g_rows)
+    inputs = (jnp.arange(count), kept.starts, kept.output, kept.demand, kept.between, g_rows)
     (pending, g_final, g_drive, g_emit, first), _ = jax.lax.scan(segment, carry, inputs, reverse=True)
 
     finish = jax.ffi.ffi_call(

@@ -20,7 +20,6 @@ from .days import Kept
 from .forward import Firms, blocks_of
 from .scan import Fixed, Plan, Stored, Task
 
-
 CHUNK = 16
 """Scenarios at a time: their stocks of a thousand firms then stay in the cache of a processor."""
 

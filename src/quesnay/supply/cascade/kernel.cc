@@ -40,21 +40,21 @@ struct Call {
   }
 };
 
-// forward: supplier, coefficient, pull, rate, capacity, z, d, stock, demand, earlier, least -> stock, least, output, demand.
+// forward: supplier, coefficient, pull, rate, capacity, z, d, stock, demand, earlier, least -> stock, least, output, demand,
+// the stocks between the days (empty if not wanted).
 struct Forward {
   static constexpr size_t state = 7, days = 5;
 
   template <typename T, typename L>
   static void run(const Call<T>& call, const Shape& shape, Slack<T> slack, L lanes) {
-    const Index row = shape.firms * shape.batch;
+    const Index row = shape.firms * shape.batch, all = shape.slots * shape.batch;
     const T *pull = call.in(2), *rate = call.in(3), *capacity = call.in(4), *z = call.in(5), *d = call.in(6);
     const T *demand = call.in(8), *earlier = call.in(9);
-    T *least = call.out(1), *output = call.out(2), *path = call.out(3);
+    T *least = call.out(1), *output = call.out(2), *path = call.out(3), *between = call.out(4);
     auto pairs = scratch<T>(2 * row);
     T* at_supplier = pairs.get();
     Advance<T, L> group{call.links(shape.slots), lanes};
-    group.pull = pull, group.rate = rate, group.stock = call.out(0), group.least = least;
-    group.at_supplier = at_supplier;
+    group.pull = pull, group.rate = rate, group.least = least, group.at_supplier = at_supplier;
     for (Index t = 0; t < shape.days; ++t) {
       const T *zt = z + t * row, *dt = d + t * row;
       T *x = output + t * row, *placed = path + t * row;
@@ -64,6 +64,8 @@ struct Forward {
         at_supplier[lanes.part(2, i, 1) + l] = dt[k];
       });
       group.output = x, group.demand = demand, group.earlier = earlier;
+      group.stock = between && t > 0 ? between + (t - 1) * all : call.out(0);
+      group.after = between && t + 1 < shape.days ? between + t * all : call.out(0);
       walk(shape, lanes, group);
       each_firm(shape, lanes, [=](Index k, Index i, Index l) {
         placed[k] = at_supplier[lanes.part(2, i, 1) + l];
@@ -79,7 +81,8 @@ struct Forward {
 
 // backward: supplier, coefficient, pull, rate, capacity, z, output, demand path, demand, earlier, stock at the start, stock at
 // the end, g_output, g_demand, and what is carried: g_stock, demand, least, served, bound; g_pull, g_rate, g_capacity,
-// g_coefficient (empty if not wanted) -> what is carried, g_z, g_d, room for the stocks between.
+// g_coefficient (empty if not wanted); the stocks between the days (empty if they were not kept) -> what is carried, g_z, g_d,
+// room for the stocks between (empty if they were kept).
 struct Backward {
   static constexpr size_t state = 10, days = 5;
 
@@ -89,7 +92,9 @@ struct Backward {
     const T *pull = call.in(2), *rate = call.in(3), *capacity = call.in(4), *z = call.in(5), *output = call.in(6);
     const T *path = call.in(7), *g_output = call.in(12), *g_demand = call.in(13);
     T *demanded = call.out(1), *least = call.out(2), *served = call.out(3), *bound = call.out(4);
-    T *g_pull = call.out(5), *g_capacity = call.out(7), *g_z = call.out(9), *g_d = call.out(10), *between = call.out(11);
+    T *g_pull = call.out(5), *g_capacity = call.out(7), *g_z = call.out(9), *g_d = call.out(10);
+    T* room_between = call.out(11);
+    const T* between = room_between ? room_between : call.in(23);
     // Demand that day t serves, and that of the day before.
     const auto demand = [&](Index t) { return t == 0 ? call.in(8) : path + (t - 1) * row; };
     const auto earlier = [&](Index t) { return t == 0 ? call.in(9) : demand(t - 1); };
@@ -101,10 +106,10 @@ struct Backward {
 
     Replay<T, L> replay{call.links(shape.slots).supplier, lanes};
     replay.pull = pull, replay.rate = rate, replay.served = there;
-    for (Index t = 0; t + 1 < days; ++t) {
+    for (Index t = 0; room_between && t + 1 < days; ++t) {
       const T *x = output + t * row, *before = demand(t);
       each_firm(shape, lanes, [=](Index k, Index i, Index l) { there[k] = share(x[k], before[k]); });
-      replay.output = x, replay.earlier = earlier(t), replay.stock = stock(t), replay.after = between + t * all;
+      replay.output = x, replay.earlier = earlier(t), replay.stock = stock(t), replay.after = room_between + t * all;
       walk(shape, lanes, replay);
     }
 

@@ -152,8 +152,8 @@ struct Advance {
   static constexpr Index size = kTile;
   Links<T> links;
   L lanes;
-  const T *output, *earlier, *demand, *pull, *rate;
-  T *stock, *least, *at_supplier;
+  const T *output, *earlier, *demand, *pull, *rate, *stock;
+  T *after, *least, *at_supplier;  // `after` may be `stock`
   T x[size], held[size], wished[size], speed[size], low[size], placed[size];
 
   void open(Index i, Index k) {
@@ -165,7 +165,8 @@ struct Advance {
   template <typename N>
   void row(N n, Index slot, Index item = 0) {
     const int32_t* __restrict supplier = links.supplier + slot;
-    T* __restrict s = stock + lanes.at(slot);
+    const T* s = stock + lanes.at(slot);
+    T* to = after + lanes.at(slot);
     if constexpr (L::width == 1) {
       // Locals, so that the compiler sees that none of them overlap.
       const T *__restrict a = links.coefficient.value + slot, *__restrict use = x, *__restrict now_held = held;
@@ -176,7 +177,7 @@ struct Advance {
       for (Index i = 0; i < n; ++i) {
         const T old = s[i], order = positive(now_held[i] - old * per_day[i]);
         const T now = (old - lesser(use[i], old)) + orders[i] * order;
-        s[i] = now;
+        to[i] = now;
         lowest[i] = lesser(lowest[i], now);
         orders[i] = a[i] * positive(wish[i] - now * per_day[i]);
       }
@@ -191,7 +192,7 @@ struct Advance {
       for (Index i = 0; i < n; ++i) {
         const T old = s[i], order = positive(held[item + i] - old * speed[item + i]);
         const T now = (old - lesser(x[item + i], old)) + there[i] * order;
-        s[i] = now;
+        to[i] = now;
         low[item + i] = lesser(low[item + i], now);
         sum[i] += (each ? a[i] : shared) * positive(wished[item + i] - now * speed[item + i]);
       }
