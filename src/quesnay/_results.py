@@ -38,6 +38,11 @@ class RESULTS(optx.RESULTS):  # pyright: ignore[reportGeneralTypeIssues]
         "The technology has negative coefficients so large that it cannot be proved productive; clear them with "
         "`economy.nonnegative()`, or take the unproved solution with throw=False."
     )
+    creeping = (
+        "A cascade was still moving after max_steps: losses creep where a market is nearly gone, or where firms that nobody "
+        "replaces buy from each other; give more max_steps or a larger tolerance; throw=False returns the last levels, and "
+        "`steps` of systemic_risk says which scenarios took all of them."
+    )
     not_finite = "The simulation produced a value that is not finite; check the inputs for extreme or missing values."
 
 

@@ -310,3 +310,51 @@ def test_results_carry_the_ids_of_the_firms(files):
     np.testing.assert_allclose(data.output.sel(firm="z"), 3 / 365)
     with pytest.raises(q.InputError, match="there are 4 firms"):
         firms.label(q.explain(q.Leontief(jnp.eye(2) / 2), jnp.ones(2), outcome=jnp.ones(2)))
+
+
+def test_a_bad_value_is_named_with_ids_that_look_like_numbers(files):
+    links, _ = files("supplier,customer,value\n0001,0002,10\n0002,0003,n/a\n", FIRMS)
+    with pytest.raises(q.TableError, match="line 3: the value from '0002' to '0003' is n/a"):
+        qf.read(links)
+
+
+def test_a_firm_that_buys_more_than_it_makes_is_noted_and_a_blank_sector_refused(files):
+    firms = qf.read(
+        *files(LINKS, "firm,region,sector,output\nc,east,retail,10\n007,west,,40\nb,east,retail,30\nz,east,steel,3\n"),
+    )
+    assert any("1 firms buy more than their output, such as 'c'" in note.sentence for note in firms.notes)
+    with pytest.raises(q.LabelError, match="firm '007' has no sector"):
+        firms.groups("sector")
+
+
+def test_an_outcome_has_the_unit_that_is_said(drawn):
+    spent = np.zeros(len(drawn.index))
+    found = q.supply.Allocation(spent, 0.0, 0.0, 0.0, spent, spent[:1], "{currency}/day")
+    assert drawn.label(found).spent.attrs["units"] == f"{drawn.currency}/day"
+    assert "units" not in drawn.label(found).worth.attrs
+    assert drawn.label(found, outcome="jobs").worth.attrs["units"] == f"jobs/({drawn.currency}/day)"
+
+
+@pytest.mark.parametrize("rows", ["a,b,1,500\nb,c,2,300\n", "a,b,0,5\n"])
+def test_rows_with_more_fields_than_names_are_refused(files, rows):
+    links, _ = files("supplier,customer,value\n" + rows)
+    with pytest.raises(q.TableError, match="not a readable CSV file"):
+        qf.read(links)
+    links.write_text("region,sector,loss\n" + rows)
+    with pytest.raises(q.InputError, match="neither a CSV"):
+        q.read_losses(links)
+
+
+def test_a_column_that_is_there_twice_is_refused(files):
+    links, _ = files("supplier,customer,value,value\na,b,1,2\n")
+    with pytest.raises(q.InputError, match="more than one column 'value'"):
+        qf.read(links)
+    frame = pd.DataFrame([["A", "x", 1.0, 2.0]], columns=["region", "sector", "loss", "loss"])
+    with pytest.raises(q.TableError, match="more than one column 'loss'"):
+        q.read_losses(frame)
+
+
+def test_missing_losses_of_any_kind_of_column_are_refused():
+    frame = pd.DataFrame({"region": ["A", "B"], "sector": ["x", "y"], "loss": pd.array([1.0, pd.NA], dtype="Float64")})
+    with pytest.raises(q.TableError, match="row 2: loss is"):
+        q.read_losses(frame)

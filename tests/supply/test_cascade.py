@@ -216,6 +216,33 @@ def test_the_gradient_of_a_batch_equals_the_sum_of_a_loop(batch):
     agree(found, (*summed, by_loss))
 
 
+def test_a_batch_of_batches_equals_loops(engine):
+    """Also beyond the number of scenarios that are run at a time, and for a Jacobian in a batch."""
+    network, (parameters, loss, weight) = random_network(0, 12), scenario(0, 12)
+    buckets = layout(network)
+
+    def served(inventory, loss):
+        return fast(network, buckets, parameters | {"inventory": inventory}, loss, weight)["output"].sum(axis=0)
+
+    inner, outer = jnp.linspace(1.0, 2.0, 3), jnp.linspace(0.3, 1.0, 6)
+    many = jax.jit(jax.vmap(lambda o: jax.vmap(lambda i: served(i * parameters["inventory"], o * loss))(inner)))(outer)
+    one = jax.jit(lambda i, o: served(i * parameters["inventory"], o * loss))
+    agree(many, jnp.stack([jnp.stack([one(i, o) for i in inner]) for o in outer]))
+    slope = jax.jit(jax.jacrev(lambda o: served(parameters["inventory"], o * loss)))
+    agree(jax.jit(jax.vmap(slope))(outer), jnp.stack([slope(o) for o in outer]))
+
+
+def test_many_scenarios_of_firms_without_links(engine):
+    network = q.Network.from_edges(np.zeros(0, int), np.zeros(0, int), [], [1.0, 2.0])
+    model = q.SupplyModel(network, inventory=2.0, adjustment=5.0)
+
+    def kept(loss):
+        return jnp.sum(q.simulate(model, q.CapacityLoss(loss), steps=4, observe=q.by_group([0, 1], 2)).output)
+
+    losses = jnp.linspace(0.1, 0.9, MANY)[:, None] * jnp.ones(2)
+    np.testing.assert_allclose(jax.vmap(jax.grad(kept))(losses), np.tile([-4.0, -8.0], (MANY, 1)))
+
+
 def test_single_precision_stays_single(engine):
     network, (parameters, loss, weight) = random_network(0, 12), scenario(0, 12)
     assert isinstance(network.links, EdgeLinks)

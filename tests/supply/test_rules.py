@@ -8,6 +8,7 @@ import pytest
 import quesnay as q
 from quesnay import supply
 from quesnay.supply.trade import Orders, Trade
+from tables import close, random_network, random_parameters
 
 
 def pair(share=0.5, demand=10.0, **parameters):
@@ -299,3 +300,39 @@ def test_days_given_one_by_one_are_the_shocks_that_they_describe():
     given = q.simulate(model, supply.ByDay(capacity=table, demand=np.full((1, 1), 0.1)), steps=20)
     shock = q.CapacityLoss([0.4, 0.0], start=2, duration=2, recovery=q.Linear(days=1e-9)) + q.DemandLoss(0.1)
     np.testing.assert_allclose(given.output, q.simulate(model, shock, steps=20).output, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "rule", [supply.CES(0.4), supply.CES(3.0), supply.LinearProduction(), supply.FixedProportions()]
+)
+def test_an_endless_stock_has_finite_derivatives(rule):
+    network = q.Network.from_table([[1.0, 2], [3, 4]], [5.0, 6])
+
+    def kept(capacity):
+        days = supply.ByProduct([np.inf, 3.0])
+        model = q.SupplyModel(network, inventory=days, adjustment=9.0, capacity=capacity, production=rule)
+        return jnp.sum(q.simulate(model, q.CapacityLoss([0.5, 0.0], start=1), steps=20).output)
+
+    slope = jax.grad(kept)(jnp.array([1.1, 1.2]))
+    assert np.all(np.isfinite(slope))
+    assert float(slope[0]) > 0
+
+
+@pytest.mark.parametrize("elasticity", [0.999, 1.001, 1 + 1.1e-4])
+def test_nothing_moves_near_cobb_douglas_without_a_shock(elasticity):
+    network = random_network(2, 6, "table, pooled")
+    path = q.simulate(q.SupplyModel(network, production=supply.CES(elasticity), **random_parameters(2, 6)), steps=100)
+    assert close(path.stock, path.base.stock, path.base.stock)
+    assert close(path.output, path.base.output, path.base.output)
+    with pytest.raises(q.InputError, match="other than 1"):
+        supply.CES(1 + 1e-6)
+
+
+def test_ratings_go_by_product_where_numbers_of_products_have_gaps():
+    """As many product numbers as accounts do not make a network that is not pooled."""
+    network = q.Network.from_table([[1.0, 2, 1], [3, 4, 1], [1, 1, 1]], [5.0, 6, 7]).pooled([2, 0, 0])
+    rating = np.array([[0.0, 0.5, 1.0], [0.5, 1.0, 0.0], [1.0, 0.0, 0.5]])
+    found = supply.criticality(network, rating, [2, 0, 0])
+    for product in (0, 2):
+        np.testing.assert_array_equal(found[product], rating[product, [2, 0, 0]])
+    q.SupplyModel(network, inventory=2.0, adjustment=5.0, reallocation=supply.TowardsCapacity())

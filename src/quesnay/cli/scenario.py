@@ -105,7 +105,10 @@ class CapacityLossSection(Section):
     duration: NonNegative = Field(
         default=0.0, description="number of days of full loss before recovery begins, at least 0"
     )
-    recovery: Recovery | None = Field(default=None, description="how the loss ends; left out, it is permanent")
+    recovery: Recovery | None = Field(
+        default=None,
+        description="how the loss fades; left out, it ends at once after the duration, or never where that is 0",
+    )
 
     @model_validator(mode="after")
     def _one_source_of_losses(self) -> Self:

@@ -1,5 +1,8 @@
 """What a table must satisfy before anything is computed from it, and how far it is from adding up."""
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -216,3 +219,11 @@ def findings(ledger: Ledger, currency: str) -> tuple[Note, ...]:
         )
         notes.append(Note("zero output", float(bought.sum()), currency, sentence))
     return tuple(notes)
+
+
+@contextmanager
+def headed_rows() -> Iterator[None]:
+    """Read CSV files with `index_col=False`: a row with more fields than the header is an error, and moves no column."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        yield

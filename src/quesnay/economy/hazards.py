@@ -8,6 +8,8 @@ import pandas as pd
 
 from quesnay._errors import InputError, TableError
 
+from .checks import headed_rows
+
 LEVELS = ("region", "sector")
 
 
@@ -41,21 +43,27 @@ def read_losses(table: str | Path | pd.DataFrame, *, column: str = "loss", add: 
             f"{where} has no column {missing[0]!r}; it needs region, sector and {column} (columns: "
             f"{', '.join(map(str, frame.columns[:8]))})."
         )
+    twice = [name for name in (*LEVELS, column) if (frame.columns == name).sum() > 1]
+    if twice:
+        raise TableError(f"{where} has more than one column {twice[0]!r}; keep one of them.")
     if frame.empty:
         raise TableError(f"{where} has no rows; give at least one account with its loss.")
     labels = frame[list(LEVELS)]
-    empty = labels.isna().any(axis=1) | (labels.astype(str).map(str.strip) == "").any(axis=1)
+    empty = labels.isna().any(axis=1) | (labels.astype(object).map(lambda v: str(v).strip()) == "").any(axis=1)
     if empty.any():
         raise TableError(f"{where}, row {_row(empty)}: region or sector is empty; every loss needs both.")
-    values: Any = pd.to_numeric(frame[column], errors="coerce")
+    if frame[column].dtype.kind in "mM":
+        raise TableError(f"{where}: {column} holds dates or times; give numbers of at least 0.")
+    numbers: Any = pd.to_numeric(frame[column], errors="coerce")
+    values = numbers.to_numpy(dtype=float, na_value=np.nan)
     bad = ~(np.isfinite(values) & (values >= 0))
     if bad.any():
         row = _row(bad)
         raise TableError(
-            f"{where}, row {row}: {column} is {frame[column].iloc[row - 1]!r}; give a number of at least 0."
+            f"{where}, row {row}: {column} is {frame[column].tolist()[row - 1]!r}; give a number of at least 0."
         )
     index = pd.MultiIndex.from_frame(labels.astype(str), names=LEVELS)
-    series: Any = pd.Series(values.to_numpy(dtype=float), index=index, name=column)
+    series: Any = pd.Series(values, index=index, name=column)
     if add:
         return series.groupby(level=list(LEVELS), sort=False).sum()
     twice = index.duplicated()
@@ -76,9 +84,12 @@ def _read(path: Path) -> pd.DataFrame:
     try:
         if path.suffix == ".parquet":
             return pd.read_parquet(path)
-        return pd.read_csv(path, dtype=dict.fromkeys(LEVELS, str), keep_default_na=False, na_values=[""])
+        with headed_rows():
+            return pd.read_csv(
+                path, dtype=dict.fromkeys(LEVELS, str), keep_default_na=False, na_values=[""], index_col=False
+            )
     except ImportError:
         raise InputError(f"{path} is a parquet file, which needs pyarrow: pip install pyarrow.") from None
-    except (ValueError, OSError, UnicodeError) as error:
+    except (ValueError, OSError, UnicodeError, pd.errors.ParserWarning) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{path} is neither a CSV nor a parquet file that can be read ({reason}).") from None

@@ -127,7 +127,7 @@ def label(
     for name, declared in result.variables().items():
         variable = _variable(name, declared, len(index))
         accounts |= {d for d in variable.dims if d.split("_")[0] == ACCOUNT}
-        attrs = _attributes(variable, currency, outcome)
+        attrs = attributes_of(variable, currency, outcome)
         dims, values = variable.dims, variable.values
         if variable.unit == "{account}":
             named = np.array([*(", ".join(account) for account in index), ""])
@@ -142,7 +142,7 @@ def label(
     return xr.Dataset(out, coords=coords, attrs={**known, **extra})
 
 
-def _attributes(variable: Variable, currency: str, outcome: str | None) -> dict[str, str]:
+def attributes_of(variable: Variable, currency: str, outcome: str | None) -> dict[str, str]:
     """Return the unit, unless it is that of an outcome which nobody has said, and the long name."""
     unit = variable.unit.replace("{currency}", currency).replace("{account}", "")
     attrs = {} if "{outcome}" in unit and outcome is None else {"units": unit.replace("{outcome}", outcome or "")}

@@ -37,6 +37,11 @@ class AbstractLinks(eqx.Module):
 
     @property
     @abc.abstractmethod
+    def pooled(self) -> bool:
+        """Whether the suppliers of a product replace each other."""
+
+    @property
+    @abc.abstractmethod
     def need(self) -> Array:
         """The coefficients of the inputs, an input array: each the sum over its links."""
 
@@ -103,6 +108,10 @@ class DenseLinks(AbstractLinks):
         return self.accounts
 
     @property
+    def pooled(self) -> bool:
+        return False
+
+    @property
     def need(self):
         return self.coefficient
 
@@ -163,6 +172,10 @@ class EdgeLinks(AbstractLinks):
     @property
     def products(self) -> int:
         return self.firms
+
+    @property
+    def pooled(self) -> bool:
+        return False
 
     @property
     def need(self):

@@ -45,6 +45,10 @@ class DensePools(AbstractLinks):
         return self.kinds
 
     @property
+    def pooled(self) -> bool:
+        return True
+
+    @property
     def need(self):
         return self.total
 
@@ -135,6 +139,10 @@ class EdgePools(AbstractLinks):
     @property
     def products(self) -> int:
         return self.kinds
+
+    @property
+    def pooled(self) -> bool:
+        return True
 
     @property
     def need(self):

@@ -2,6 +2,7 @@
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 
@@ -24,7 +25,7 @@ class Overproduction(eqx.Module):
     maximum:
         alpha_max, scalar or (n,), at least 1.
     days:
-        tau_alpha, the time in which it builds up and decays, scalar or (n,), above 0.
+        tau_alpha, the time in which it builds up and decays, scalar or (n,), at least 1.
 
     References
     ----------
@@ -37,7 +38,7 @@ class Overproduction(eqx.Module):
     def __init__(self, maximum: ArrayLike = 1.25, *, days: ArrayLike = 365.0):
         self.maximum, self.days = floating(maximum, "maximum"), floating(days, "days")
         require(lambda v: v >= 1, "maximum is a multiple of base capacity and must be at least 1.", self.maximum)
-        require(lambda v: v > 0, "days must be above 0.", self.days)
+        require(lambda v: v >= 1, "days must be at least 1: capacity cannot pass its maximum within a day.", self.days)
 
     def update(self, alpha: Float[Array, " n"], demand: Float[Array, " n"], made: Float[Array, " n"]) -> Array:
         """Return alpha for a day on which `demand` is asked, after one on which `made` was made."""
@@ -102,6 +103,17 @@ class Reconstruction(eqx.Module):
                 f"capital {self.capital.shape}, builders {self.builders.shape} and days {self.days.shape} do not fit the "
                 f"{n} accounts of the network: give ({n},), ({n},) or ({n}, {n}), and a number or ({n},)."
             )
+
+    def can_lose(self, damage: Array) -> None:
+        """Raise `InputError` where there is less capital than is destroyed."""
+        require(
+            lambda v: (v <= self.capital * (1 + 1e-9)).all(),
+            lambda: (
+                f"the shock destroys more capital than account {int(np.argmax(np.asarray(damage - self.capital)))} has: damage "
+                "is in currency, like capital, and at most that."
+            ),
+            damage,
+        )
 
     def left(self, damage: Float[Array, " n"]) -> Float[Array, " n"]:
         """Return the share of capacity that the damage leaves."""

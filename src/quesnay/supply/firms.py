@@ -96,5 +96,6 @@ class _Emit(eqx.Module):
             "final_consumption": consumed,
             "demand": demand,
             "capacity": capacity,
+            "direct_loss": jnp.maximum(0, self.network.output - capacity),
         }
         return {name: self.observe.total(values) for name, values in flows.items()}

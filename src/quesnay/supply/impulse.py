@@ -12,11 +12,13 @@ from numpy.typing import ArrayLike
 from quesnay._checks import concrete, floating, whole
 from quesnay._errors import InputError, SolveError
 from quesnay.dynamics import simulate
+from quesnay.network import TIE
 
+from .losses import CapacityLoss, LabourLoss
 from .model import SupplyModel, SupplyState
 from .observing import ByGroup
 from .production import Unlimited
-from .shocks import AbstractShock, Conditions, left
+from .shocks import AbstractShock, Conditions, left, parts
 
 _DENSE = 1500
 _BELOW = 1 - 1e-6
@@ -52,14 +54,32 @@ class Impulse(eqx.Module):
         return self.base + total[:steps]
 
     def shock(self, model: SupplyModel, shock: AbstractShock) -> Float[Array, "steps groups"]:
-        """Return the response to a shock: withheld is what it takes from base output, `max(0, 1 - k z(t)) x(0)`."""
+        """Return the response to a shock: withheld is what it takes from base output, `max(0, 1 - k z(t)) x(0)`.
+
+        Exact for outages of one day that nothing else limits. In a longer one the linear firm catches up with the orders of its
+        customers day by day, which one without capacity cannot: `error` says by how much that is off, at any size of shock.
+
+        Raises
+        ------
+        InputError
+            A shock to anything but capacity and labour.
+        """
         return self.respond(withheld_by(model, shock, self.kernel.shape[0]))
 
     def error(self, model: SupplyModel, shock: AbstractShock, observe: ByGroup) -> Float[Array, ""]:
-        """Return how far the response is from the full model: the largest difference over the largest loss of the full path."""
+        """Return how far the response is from the full model: the largest difference over the largest loss of the full path.
+
+        Over base output where the full path loses nothing but rounding.
+        """
+        if observe.count != self.base.size:
+            raise InputError(
+                f"observe has {observe.count} groups and this response {self.base.size}; give the same groups."
+            )
+        linear = self.shock(model, shock)
         path = simulate(model, shock, steps=self.kernel.shape[0], observe=observe)
-        loss = jnp.max(jnp.abs(path.output - self.base))
-        return jnp.max(jnp.abs(path.output - self.shock(model, shock))) / jnp.where(loss > 0, loss, 1)
+        loss, whole = jnp.max(jnp.abs(path.output - self.base)), jnp.max(jnp.abs(self.base))
+        rounding = TIE * jnp.finfo(whole.dtype).eps * whole
+        return jnp.max(jnp.abs(path.output - linear)) / jnp.where(loss > rounding, loss, whole)
 
 
 def impulse(model: SupplyModel, *, steps: int, observe: ByGroup) -> Impulse:
@@ -122,6 +142,15 @@ def _impulse(model: SupplyModel, base: Array, steps: int, observe: ByGroup) -> I
 
 def withheld_by(model: SupplyModel, shock: AbstractShock, steps: int) -> Float[Array, "steps n"]:
     """Return what a shock's losses of capacity and labour take from base output on each day, in currency per day."""
+    if not isinstance(shock, AbstractShock):
+        raise InputError(f"shock is a {type(shock).__name__}; give a shock such as CapacityLoss(...).")
+    for part in parts(shock):
+        if not isinstance(part, CapacityLoss | LabourLoss):
+            raise InputError(
+                f"the shock has a {type(part).__name__}, but a linear response is to losses of capacity and labour: "
+                "simulate the full model, or give what is withheld to `respond`."
+            )
+    shock.check(model.network)
     calm = Conditions.calm(model.network)
 
     def day(t):

@@ -50,7 +50,9 @@ class Inventories(AbstractLever):
         return eqx.tree_at(lambda m: m.inventory, model, before + jnp.where(some, spent / jnp.where(some, cost, 1), 0))
 
     def useful(self, model):
-        return _inputs(model) > 0
+        # More of what never ends changes nothing.
+        target: Any = model.inventory
+        return (_inputs(model) > 0) & jnp.isfinite(target)
 
 
 class SpareCapacity(AbstractLever):
@@ -83,7 +85,7 @@ class Allocation(eqx.Module):
     history:
         The outcome after every step of the search (iterations,).
     unit:
-        The lever's unit.
+        The lever's unit; `economy.label(found, outcome=unit)` puts the currency in its place.
     """
 
     spent: Float[Array, " n"]

@@ -40,6 +40,7 @@ class AbstractLoss(AbstractShock):
     """A loss that begins on a day, lasts wholly for some days, and then fades.
 
     From day `start` on, the loss is `delta f(t - start - duration)` with f the recovery's share left, 1 before recovery begins.
+    Without a recovery it ends at once: days `start` to `start + duration - 1` feel it; with a duration of 0 it stays for good.
     """
 
     RANGE: ClassVar[tuple[float, float, str]]
@@ -70,7 +71,10 @@ class AbstractLoss(AbstractShock):
     def lost(self, day: Int[Array, ""], dtype: Any) -> Array:
         """Return the loss on a day."""
         since = day - self.start
-        fades = 1.0 if self.recovery is None else self.recovery.remaining(jnp.maximum(0, since - self.duration))
+        if self.recovery is None:
+            fades = jnp.where((self.duration == 0) | (since < self.duration), 1.0, 0.0)
+        else:
+            fades = self.recovery.remaining(jnp.maximum(0, since - self.duration))
         return jnp.where(since >= 0, self.loss * fades, 0).astype(dtype)
 
 
@@ -88,7 +92,7 @@ class CapacityLoss(AbstractLoss):
     duration:
         Days that the whole loss lasts before recovery begins, scalar or (n,).
     recovery:
-        How the loss fades; None: it does not.
+        How the loss fades; None: it ends at once after the duration, or never where that is 0.
 
     Raises
     ------

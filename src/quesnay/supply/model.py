@@ -208,10 +208,13 @@ class SupplyModel(AbstractDynamics):
             if not isinstance(shock, AbstractShock):
                 raise InputError(f"shock is a {type(shock).__name__}; give a shock such as CapacityLoss(...), or None.")
             shock.check(self.network)
-            if self.reconstruction is None and any(isinstance(part, CapitalLoss) for part in parts(shock)):
+            destroyed = [part.damage for part in parts(shock) if isinstance(part, CapitalLoss)]
+            if destroyed and self.reconstruction is None:
                 raise InputError(
                     "the shock destroys capital, but the model has none: give SupplyModel a reconstruction."
                 )
+            if destroyed and self.reconstruction is not None:
+                self.reconstruction.can_lose(jnp.sum(jnp.stack(jnp.broadcast_arrays(*destroyed)), axis=0))
         if concrete(self.network, self.adjustment) and self._known_stability():
             warn_if_unstable(self.network, self.adjustment)  # pyright: ignore[reportArgumentType]
 
@@ -301,7 +304,7 @@ class SupplyModel(AbstractDynamics):
             if not isinstance(rule, kind):
                 raise InputError(f"{name} is {rule!r}; give one of the rules of q.supply, made with its parameters.")
         self.production.check(self.network.links)
-        if self.reallocation is not None and self.network.links.products == self.network.firms:
+        if self.reallocation is not None and not self.network.links.pooled:
             raise InputError(
                 "reallocation moves orders between the suppliers of one product, but every supplier has a product of its own "
                 "here: pool the network first, network.pooled(sector)."
@@ -331,6 +334,7 @@ class SupplyModel(AbstractDynamics):
             used=total(used),
             stock=total(stock),
             capacity=jnp.broadcast_to(capacity, output.shape),
+            direct_loss=jnp.maximum(0, self.network.output - capacity),
             damage=damage,
             bottleneck=bottleneck,
         )

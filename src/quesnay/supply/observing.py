@@ -64,7 +64,13 @@ def by_group(groups: ArrayLike, count: int, *, forward_mode: bool = False) -> By
         Groups that are not integers from 0 to count - 1.
     """
     size = whole(count, "count", "number of groups")
-    values = groups if isinstance(groups, jax.Array) else jnp.asarray(np.asarray(groups))
+    given = groups if isinstance(groups, jax.Array) else np.asarray(groups)
+    if given.dtype.kind not in "biufc":
+        raise InputError(
+            f"groups has entries of type {given.dtype}; give the number of each account's group, from 0 to {size - 1}, as "
+            "pandas.factorize makes them."
+        )
+    values = jnp.asarray(given)
     if values.ndim != 1 or not jnp.issubdtype(values.dtype, jnp.integer):
         raise InputError(f"groups has shape {values.shape} and type {values.dtype}; give one integer per account.")
     require(

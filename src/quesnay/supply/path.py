@@ -26,6 +26,7 @@ _MEANING = {
     "used": ("inputs used", "{currency}/day"),
     "stock": ("stock of inputs held, all suppliers together", "{currency}"),
     "capacity": ("productive capacity", "{currency}/day"),
+    "direct_loss": ("base output that own capacity is not enough for", "{currency}/day"),
     "damage": ("capital destroyed and not yet rebuilt", "{currency}"),
 }
 
@@ -45,6 +46,8 @@ class SupplyPath(eqx.Module):
     stock:
         Currency: the inputs that an account holds, summed over its suppliers; its change is `received - used`. These three are
         None in sums over groups, which a large network affords without adding up its links every day.
+    direct_loss:
+        `max(0, x(0) - cap(t))` of every account: what own capacity takes from base output. Currency per day.
     damage:
         By owner: capital destroyed and not yet rebuilt, in currency.
     bottleneck:
@@ -67,6 +70,7 @@ class SupplyPath(eqx.Module):
     used: Float[Array, "*t n"] | None
     stock: Float[Array, "*t n"] | None
     capacity: Float[Array, "*t n"]
+    direct_loss: Float[Array, "*t n"]
     damage: Float[Array, "*t n"]
     bottleneck: Int[Array, "*t n"] | None
     base: "SupplyPath | None" = None
@@ -109,10 +113,8 @@ class SupplyPath(eqx.Module):
         """
         if self.base is None:
             raise InputError("this path has no base state; take the losses of the path that `simulate` returned.")
-        base = _every_day(self.base).output
-        total = base - self.output
-        direct = jnp.maximum(0, base - self.capacity)
-        return Losses(direct=direct, indirect=total - direct, total=total)
+        total = _every_day(self.base).output - self.output
+        return Losses(direct=self.direct_loss, indirect=total - self.direct_loss, total=total)
 
     def recovery_day(self, share: float = 0.99) -> Int[Array, " n"]:
         """Return the first day from which output stays at or above a share of base output, by account (n,).
@@ -154,7 +156,7 @@ class Losses(eqx.Module):
     Attributes
     ----------
     direct:
-        `max(0, x(0) - cap(t))`: what an account's own capacity takes from its base output.
+        `max(0, x(0) - cap(t))`: what an account's own capacity takes from its base output; added up in a group.
     indirect:
         The rest: missing inputs, missing demand, and (negative) catching up.
     total:

@@ -206,9 +206,12 @@ class LinearProduction(AbstractProduction):
     """
 
     def limit(self, links, stock, days, base):
-        total = links.sum_by_customer(links.need)
-        held = links.sum_by_customer(jnp.where(links.need > 0, links.need * stock, 0))
-        return jnp.where(total > 0, held / jnp.where(total > 0, total, 1), jnp.inf), jnp.full(base.shape, -1)
+        total, endless = links.sum_by_customer(links.need), jnp.isinf(stock)
+        held = links.sum_by_customer(
+            jnp.where((links.need > 0) & ~endless, links.need * jnp.where(endless, 0, stock), 0)
+        )
+        limits = (total > 0) & (links.sum_by_customer(jnp.where((links.need > 0) & endless, 1, 0)) == 0)
+        return jnp.where(limits, held / jnp.where(limits, total, 1), jnp.inf), jnp.full(base.shape, -1)
 
     def use(self, links, output, stock):
         return _as_far_as_it_lasts(links, output, stock)
@@ -238,9 +241,13 @@ class CES(AbstractProduction):
     elasticity: float = eqx.field(static=True)
 
     def __init__(self, elasticity: float):
+        if not isinstance(elasticity, int | float | np.number):
+            raise InputError(f"elasticity is {elasticity!r}; give a positive number, known when the model is made.")
         value = float(elasticity)
-        if not (0 < value < np.inf) or value == 1:
-            raise InputError(f"elasticity is {elasticity!r}; give a positive number other than 1.")
+        if not (0 < value < np.inf) or abs(1 - 1 / value) < 1e-4:
+            raise InputError(
+                f"elasticity is {elasticity!r}; give a positive number other than 1 (0.999 for Cobb-Douglas, nothing nearer)."
+            )
         self.elasticity = value
 
     def limit(self, links, stock, days, base):
@@ -252,10 +259,11 @@ class CES(AbstractProduction):
         of = links.of_customer(jnp.where(fits, unit, 0))
         counts = (links.need > 0) & (stock > 0) & jnp.isfinite(stock) & (of > 0)
         ratio = jnp.where(counts, stock, 1) / jnp.where(counts, of, 1)
-        power = jnp.where(counts, ratio**rho, 0)
-        total = links.sum_by_customer(_cost_shares(links) * power)
-        inside = fits & (total > 0)
-        value = jnp.where(inside, unit, 0) * jnp.where(inside, total, 1) ** (1 / rho)
+        # The sum of theta r^rho less one: near Cobb-Douglas the root would magnify its rounding by 1 / rho.
+        beyond = jnp.where(counts, jnp.expm1(rho * jnp.log(ratio)), -1)
+        total = links.sum_by_customer(_cost_shares(links) * beyond)
+        inside = fits & (total > -1)
+        value = jnp.where(inside, unit, 0) * jnp.exp(jnp.log1p(jnp.where(inside, total, 0)) / rho)
         # Nothing but stocks without end, or one of them that replaces all the others: no limit.
         endless = jnp.isinf(least) | (jnp.isinf(most) & (rho > 0))
         return jnp.where(endless, jnp.inf, value), least_and_product[1]
@@ -263,13 +271,16 @@ class CES(AbstractProduction):
     def use(self, links, output, stock):
         made = links.of_customer(output)
         some = made > 0
-        ratio = jnp.where(some, stock / jnp.where(some, made, 1), 1)
-        vessels = Vessels(
-            ratio, jnp.where(some, _cost_shares(links), 0), self._exponent, links.sum_by_customer, links.of_customer
-        )
-        filled = jnp.where(some, fill(vessels, jnp.ones_like(output)), 1)
+        endless = jnp.isinf(stock)
+        ratio = jnp.where(some, jnp.where(endless, 1, stock) / jnp.where(some, made, 1), 1)
+        ratio = jnp.where(endless, jnp.inf, ratio)
+        weight = jnp.where(some, _cost_shares(links), 0)
+        vessels = Vessels(ratio, weight, self._exponent, links.sum_by_customer, links.of_customer)
+        # The shares add up to one but for rounding, which the level must not see.
+        filled = jnp.where(some, fill(vessels, links.sum_by_customer(weight)), 1)
         # What is used up is used up exactly: a stock left by rounding would count as an input that all others make up for.
-        return jnp.where(some, jnp.where(filled < ratio, jnp.minimum(made * filled, stock), stock), 0)
+        below = filled < ratio
+        return jnp.where(some, jnp.where(below, jnp.minimum(made * jnp.where(below, filled, 0), stock), stock), 0)
 
     def check(self, links):
         pass
@@ -292,7 +303,9 @@ def criticality(network, rating: ArrayLike, sector: ArrayLike) -> Array:
         The sector of each account (n,), integers from 0 to m - 1. In a pooled network the product is taken as the sector.
     """
     links, table, of = network.links, floating(rating, "rating"), jnp.asarray(sector)
-    made = of if links.products == links.accounts else jnp.arange(links.products)
+    made = jnp.arange(links.products) if links.pooled else of
+    if jnp.issubdtype(of.dtype, jnp.integer):
+        require(lambda v: v >= 0, "sector has a negative entry; sectors are numbered from 0.", of)
     if table.ndim != 2 or of.shape != network.output.shape or not jnp.issubdtype(of.dtype, jnp.integer):
         raise InputError(
             f"rating {table.shape} must be a square table and sector {of.shape} one integer per account, "

@@ -6,6 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from quesnay._errors import InputError
 from quesnay.network import AbstractLinks, Network
 
 
@@ -43,10 +44,11 @@ class Conditions(eqx.Module):
 
     def open_links(self, links: AbstractLinks) -> Array | None:
         """Return the share of each link that is open, a link array; None where no shock closes any."""
-        closed = None if self.inputs is None else left(links.of_input(self.inputs))
+        closed = None if self.inputs is None else left(links.of_input(jnp.broadcast_to(self.inputs, links.need.shape)))
         if self.links is None:
             return closed
-        return left(self.links) if closed is None else closed * left(self.links)
+        mine = left(jnp.broadcast_to(self.links, links.coefficient.shape))
+        return mine if closed is None else closed * mine
 
 
 def left(loss: Array) -> Array:
@@ -66,7 +68,7 @@ class AbstractShock(eqx.Module):
         """Raise `InputError` unless the shock fits the network."""
 
     def __add__(self, other: "AbstractShock") -> "Together":
-        return Together((self, other))
+        return Together((self, other)) if isinstance(other, AbstractShock) else NotImplemented
 
 
 class Together(AbstractShock):
@@ -86,6 +88,11 @@ class Together(AbstractShock):
 
 def together(*shocks: AbstractShock) -> AbstractShock | None:
     """Return any number of shocks as one: None for none, the shock itself for one."""
+    for shock in shocks:
+        if not isinstance(shock, AbstractShock):
+            raise InputError(
+                f"together takes shocks such as CapacityLoss(...), and was given a {type(shock).__name__}."
+            )
     return shocks[0] if len(shocks) == 1 else Together(shocks) if shocks else None
 
 

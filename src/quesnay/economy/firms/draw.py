@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 from jaxtyping import PRNGKeyArray
@@ -71,6 +72,10 @@ def draw(
     Moments: Bacilieri, Borsos, Astudillo-Estevez and Lafond (2023). `docs/guide/firms.md` has the method.
     """
     firms = whole(firms, "firms", "number of firms")
+    if not isinstance(key, jax.Array) or not (
+        jnp.issubdtype(key.dtype, jax.dtypes.prng_key) or key.dtype == jnp.uint32
+    ):
+        raise InputError(f"key is {key!r}; give a random key, jax.random.key(0).")
     days = positive(days, "days")
     links = round(positive(degree, "degree") * firms)
     if not 0 < keep <= 1:

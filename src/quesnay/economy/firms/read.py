@@ -8,6 +8,7 @@ import pandas as pd
 
 from quesnay._checks import positive
 from quesnay._errors import InputError, TableError
+from quesnay.economy.checks import headed_rows
 from quesnay.economy.ledger import Note
 from quesnay.economy.match import listed
 from quesnay.network import Network
@@ -86,6 +87,7 @@ def read(
     ):
         out[name] = np.asarray(values)
     notes += _isolated(ids, supplier, customer)
+    notes += _losing(ids, out["value_added"].to_numpy())
     return Firms(network, out, currency, tuple(notes))
 
 
@@ -111,7 +113,7 @@ def _frame(path: Path, needed: tuple[str, ...], *, ids: tuple[str, ...], amounts
             frame[name] = frame[name].cat.rename_categories(frame[name].cat.categories.map(str))
         return frame
     try:
-        known = pd.read_csv(path, nrows=0).columns
+        known = pd.Index(pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False).iloc[0])
         _columns(pd.DataFrame(columns=known), needed, path)
         kinds = dict.fromkeys([n for n in (*ids, "region", "sector") if n in known], "category")
         numbers = {name: float for name in amounts if name in known}
@@ -119,12 +121,14 @@ def _frame(path: Path, needed: tuple[str, ...], *, ids: tuple[str, ...], amounts
         fast = _fast(path, kinds, numbers)
         if fast is not None:
             return fast
-        reading = {"keep_default_na": False, "na_values": blank}
-        try:
-            return pd.read_csv(path, dtype={**kinds, **numbers}, **reading)
-        except ValueError:  # some amount is no number: as text, so that its row can be named
-            return pd.read_csv(path, dtype={**kinds, **dict.fromkeys(numbers, str)}, **reading)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        reading = {"keep_default_na": False, "na_values": blank, "index_col": False}
+        with headed_rows():
+            try:
+                return pd.read_csv(path, dtype={**kinds, **numbers}, **reading)
+            except ValueError:  # some amount is no number: as text, so that its row can be named
+                frame = pd.read_csv(path, dtype={**dict.fromkeys(kinds, str), **dict.fromkeys(numbers, str)}, **reading)
+                return frame.astype(kinds)
+    except (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise TableError(f"{path.name} is not a readable CSV file ({error}).") from None
 
 
@@ -152,6 +156,9 @@ def _columns(frame: pd.DataFrame, needed: tuple[str, ...], path: Path) -> None:
     absent = [name for name in needed if name not in frame]
     if absent:
         raise InputError(f"{path.name} has no column {listed(absent)}; it has {listed(frame.columns)}.")
+    twice = frame.columns[frame.columns.duplicated()]
+    if len(twice):
+        raise InputError(f"{path.name} has more than one column {twice[0]!r}; keep one of them.")
 
 
 def _table(path: Path) -> pd.DataFrame:
@@ -299,3 +306,14 @@ def _isolated(ids: pd.Index, supplier, customer) -> list[Note]:
         for what, which in found
         if which.any()
     ]
+
+
+def _losing(ids: pd.Index, value_added: np.ndarray) -> list[Note]:
+    """Note the firms that buy more than they make."""
+    which = value_added < 0
+    if not which.any():
+        return []
+    sentence = (
+        f"{which.sum()} firms buy more than their output, such as {ids[which][0]!r}: their value added is negative"
+    )
+    return [Note("found", float(which.sum()), "firms", sentence)]

@@ -11,7 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from quesnay._errors import InputError, LabelError
-from quesnay.economy.labels import Variable
+from quesnay.economy.labels import Variable, attributes_of
 from quesnay.economy.ledger import Note
 from quesnay.economy.match import listed
 from quesnay.network import EdgeLinks, Network
@@ -128,7 +128,7 @@ class Firms:
                 f"groups: the table of firms has no column {listed(strange)}; it has {listed(self.table)}."
             )
         for column in columns:
-            unknown = self.table[column].isna().to_numpy()
+            unknown = (self.table[column].isna() | (self.table[column] == "")).to_numpy(dtype=bool)
             if unknown.any():
                 raise LabelError(f"groups: firm {self.index[unknown][0]!r} has no {column}; give it one.")
         if len(columns) == 1:
@@ -141,8 +141,10 @@ class Firms:
         named = [np.asarray(labels)[level] for level, (_, labels) in zip(levels, parts, strict=True)]
         return codes, pd.MultiIndex.from_arrays(named, names=columns)
 
-    def label(self, result: Any) -> xr.Dataset:
+    def label(self, result: Any, *, outcome: str | None = None) -> xr.Dataset:
         """Return a result's variables with the firms' ids, as `Economy.label` does for accounts.
+
+        `outcome` is the unit of its outcome, if any.
 
         Raises
         ------
@@ -159,9 +161,10 @@ class Firms:
             for dim, size in zip(dims, values.shape, strict=True):
                 if dim == FIRM and size != len(self.index):
                     raise InputError(
-                        f"label: variable {name!r} has {size} accounts; there are {len(self.index)} firms."
+                        f"label: variable {name!r} has {size} accounts; there are {len(self.index)} firms (sums over groups "
+                        "have the labels that `groups` returned beside the groups)."
                     )
-            attrs = {"units": variable.unit.replace("{currency}", self.currency), "long_name": variable.long_name}
+            attrs = attributes_of(variable, self.currency, outcome)
             out[name] = xr.Variable(dims, values, attrs)
         return xr.Dataset(
             out, coords={FIRM: np.asarray(self.index)} if any(FIRM in v.dims for v in out.values()) else {}

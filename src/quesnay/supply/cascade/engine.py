@@ -160,11 +160,42 @@ def _together(plan: Plan, function: Callable[..., PyTree]) -> Callable[..., PyTr
 
     @single.def_vmap
     def _batch(size, batched, *arrays):
-        if size <= CHUNK:
-            return _at_once(size, batched, *arrays)
-        moving, still = eqx.partition(arrays, tuple(batched))
-        found = jax.lax.map(lambda own: single(*eqx.combine(own, still)), moving, batch_size=CHUNK)
+        leaves, structure = jax.tree.flatten(arrays)
+        found = _level(size, structure, jax.tree.leaves(batched))(*leaves)
         return found, jax.tree.map(lambda _: True, found)
+
+    def _level(size, structure, on):
+        """Return the batch as a function of its leaves, of which a further vmap makes a longer batch."""
+
+        @custom_vmap
+        def level(*leaves):
+            if size <= CHUNK or any(leaf.size == 0 for leaf in leaves):
+                return _at_once(size, structure.unflatten(on), *structure.unflatten(leaves))
+
+            def one(moving):
+                own = iter(moving)
+                return single(
+                    *structure.unflatten([next(own) if each else leaf for leaf, each in zip(leaves, on, strict=True)])
+                )
+
+            return jax.lax.map(one, [leaf for leaf, each in zip(leaves, on, strict=True) if each], batch_size=CHUNK)
+
+        @level.def_vmap
+        def _longer(outer, batched, *leaves):
+            def merged(leaf, outside, inside):
+                if not outside and not inside:
+                    return leaf
+                wide = leaf if outside else leaf[None]
+                wide = wide if inside else wide[:, None]
+                return jnp.broadcast_to(wide, (outer, size, *wide.shape[2:])).reshape(outer * size, *wide.shape[2:])
+
+            both = [outside or inside for outside, inside in zip(batched, on, strict=True)]
+            longer = map(merged, leaves, batched, on)
+            found = _level(outer * size, structure, both)(*longer)
+            found = jax.tree.map(lambda leaf: leaf.reshape(outer, size, *leaf.shape[1:]), found)
+            return found, jax.tree.map(lambda _: True, found)
+
+        return level
 
     def _at_once(size, batched, task, fixed, *rest):
         on_task, on_fixed, *on_rest = batched
@@ -181,9 +212,7 @@ def _together(plan: Plan, function: Callable[..., PyTree]) -> Callable[..., PyTr
         if rest:
             stored, g_rows = spread(rest, tuple(on_rest))
             rest = last(stored), jax.tree.map(lambda g: jnp.moveaxis(g, 0, 1), g_rows)
-        found = function(_widened(plan, size, on_fixed.leaves), wide, fixed, *rest)
-        found = _first(found)
-        return found, jax.tree.map(lambda _: True, found)
+        return _first(function(_widened(plan, size, on_fixed.leaves), wide, fixed, *rest))
 
     return single
 

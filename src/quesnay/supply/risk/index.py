@@ -36,7 +36,7 @@ class SystemicRisk(eqx.Module):
     by_firm:
         Whether scenario i is the closure of firm i.
     result:
-        How the iteration ended; `RESULTS.not_converged` where any scenario was still moving after `max_steps`.
+        How the iteration ended; `RESULTS.creeping` where any scenario was still moving after `max_steps`.
     """
 
     total: Float[Array, " S"]
@@ -147,7 +147,7 @@ def systemic_risk(
     # As arrays: numbers would be compiled in.
     ends = jnp.asarray(tolerance, dtype), jnp.asarray(max_steps)
     parts, steps, moving = _run(ready, closed, chunks(like, min(batch, scenarios)), *ends)
-    result = RESULTS.where(jnp.any(moving), RESULTS.not_converged, RESULTS.successful)
+    result = RESULTS.where(jnp.any(moving), RESULTS.creeping, RESULTS.successful)
     risk = SystemicRisk(*parts, steps=steps, by_firm=closures is None, result=result)
     return raise_unless_successful(risk, result) if throw else risk
 

@@ -90,7 +90,7 @@ def marginal_risk(
         whole(max_steps, "max_steps", "number of iterations"),
     )
     total, moving = _derivative(ready, jnp.asarray(tolerance, ready.output.dtype), jnp.asarray(max_steps))
-    result = RESULTS.where(moving, RESULTS.not_converged, RESULTS.successful)
+    result = RESULTS.where(moving, RESULTS.creeping, RESULTS.successful)
     risk = MarginalRisk(total, result)
     return raise_unless_successful(risk, result) if throw else risk
 
