@@ -232,12 +232,15 @@ def test_negative_coefficients_that_prevent_the_proof_are_an_error_or_a_code(A):
 @pytest.mark.parametrize("A", [[[0.5, 0.6], [0.6, 0.5]], [[1.0, 0.0], [0.0, 0.2]], [[0.0, 2.0], [2.0, 0.0]]])
 def test_an_unproductive_technology_is_an_error_or_a_code(A, solver):
     A = jnp.asarray(A)
-    with pytest.raises(q.SolveError, match="not productive"):
+    # Where I - A is singular, rounding decides whether an iteration ends far away or not at all.
+    singular = np.linalg.matrix_rank(np.eye(2) - A) < 2
+    said = "not productive|there is no equilibrium" if singular else "not productive"
+    with pytest.raises(q.SolveError, match=said):
         q.solve(q.Leontief(A), [1.0, 2.0], solver=solver)
     s = q.solve(q.Leontief(A), [1.0, 2.0], solver=solver, throw=False)
     assert s.result != q.equilibrium.RESULTS.successful
     assert np.isinf(s.error)
-    with pytest.raises(Exception, match="not productive"):
+    with pytest.raises(Exception, match=said):
         eqx.filter_jit(lambda A: q.solve(q.Leontief(A), [1.0, 2.0], solver=solver).value)(A).block_until_ready()
 
 
