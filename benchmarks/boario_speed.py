@@ -2,7 +2,7 @@
 
 The same recovery scenario on the same synthetic table (dense, drawn), float64 unless said; both on one thread, in turns, CPU
 seconds of that thread. Compilation is left out and reported. The floor is one reading of the coefficients by a sum; a step
-reads them three times, for deliveries, for the reallocation of orders, and for demand.
+reads them twice: for deliveries and the reallocation of orders together, and for demand.
 
 Run with `OMP_NUM_THREADS=1 python benchmarks/boario_speed.py --out benchmarks/results/boario_speed.json`.
 """
