@@ -33,6 +33,8 @@ def floating(value: Any, name: str = "the value") -> Array:
 
     Raises `InputError` for what has no real numbers: text, objects, ragged lists, complex numbers; and for what has labels.
     """
+    if value is None:
+        raise InputError(f"{name} is None; give numbers.")
     if not isinstance(value, jax.Array):
         if hasattr(value, "to_numpy"):  # pandas and xarray
             raise InputError(
@@ -62,6 +64,25 @@ def _real(value: np.ndarray, name: str) -> Array:
     if value.dtype.kind not in "biufc":
         raise InputError(f"{name} holds {value.dtype}, not numbers.")
     return jnp.asarray(value)
+
+
+def integers(value: Any, name: str, what: str) -> Any:
+    """Return an array of integers, on the host or JAX's own, or raise `InputError` with what should be given."""
+    try:
+        array = value if isinstance(value, jax.Array) else np.asarray(value)
+    except (TypeError, ValueError):
+        raise InputError(f"{name} is not a rectangular array; give {what}.") from None
+    if array.size == 0 and array.ndim == 1:
+        return array.astype(int)
+    if array.dtype.kind not in "iu":
+        raise InputError(f"{name} has shape {array.shape} and type {array.dtype}; give {what}.")
+    return array
+
+
+def instance(value: Any, kind: type | tuple[type, ...], name: str, what: str) -> None:
+    """Raise `InputError` with what should be given unless the value is of the kind."""
+    if not isinstance(value, kind):
+        raise InputError(f"{name} is {_said(value)}; give {what}.")
 
 
 def positive(value: Any, name: str, below: float = math.inf) -> float:

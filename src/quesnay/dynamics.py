@@ -81,6 +81,10 @@ def simulate(
         raise InputError(f"model is a {type(model).__name__}; give a model in time, such as SupplyModel.")
     if isinstance(steps, bool) or not isinstance(steps, Integral) or steps < 1:
         raise InputError(f"steps is {steps!r}; give a positive whole number of steps.")
+    if observe is not None and not callable(observe):
+        raise InputError(
+            f"observe is {observe!r}; give a function of what the model shows of a step, such as by_group(...)."
+        )
     steps = int(steps)
     # Inside a trace, the checks of a model that is itself not traced must run now, on its numbers.
     with jax.ensure_compile_time_eval():

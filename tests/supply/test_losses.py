@@ -55,7 +55,7 @@ def reconstruction():
             lambda: q.simulate(reconstruction(), q.CapitalLoss([6.0, 0.0]) + q.CapitalLoss([5.0, 0.0]), steps=2),
             "more capital than account 0 has",
         ),
-        (lambda: q.by_group(["a", "b"], 2), "give the number of each account's group"),
+        (lambda: q.by_group(["a", "b"], 2), "one integer from 0 to 1 per account, the number of its group"),
         (lambda: q.firms.draw(q.load("us-2020").nonnegative(), firms=500, key=0), "key is 0; give a random key"),
     ],
 )

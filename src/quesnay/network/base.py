@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 
-from quesnay._checks import concrete, first_bad, floating, require
+from quesnay._checks import concrete, first_bad, floating, integers, require
 from quesnay._errors import InputError
 
 from .buckets import Buckets
@@ -105,7 +105,8 @@ class Network(eqx.Module):
             Shapes that do not fit, positions outside the network, flows that are not positive and finite.
         """
         s, c = (
-            jnp.asarray(np.asarray(ends, dtype=int) if np.size(ends) == 0 else ends) for ends in (supplier, customer)
+            jnp.asarray(integers(ends, name, "integer positions of firms (E,)"))
+            for name, ends in (("supplier", supplier), ("customer", customer))
         )
         f, d, added = _together(flow=flow, final_demand=final_demand, value_added=value_added)
         if d.size == 0 or d.ndim != 1 or not (s.shape == c.shape == f.shape == (s.size,)):
@@ -113,8 +114,6 @@ class Network(eqx.Module):
                 f"supplier {s.shape}, customer {c.shape} and flow {f.shape} must be vectors of one length, "
                 f"and final demand {d.shape} a vector with one entry per firm."
             )
-        if not (jnp.issubdtype(s.dtype, jnp.integer) and jnp.issubdtype(c.dtype, jnp.integer)):
-            raise InputError(f"supplier ({s.dtype}) and customer ({c.dtype}) must be integer positions of firms.")
         for name, ends in (("supplier", s), ("customer", c)):
             require(
                 lambda v: (v >= 0) & (v < d.size),
@@ -155,12 +154,11 @@ class Network(eqx.Module):
         """
         if not concrete(product):
             raise InputError("product is being traced; which inputs pool decides the shapes, so it must have numbers.")
-        kinds = np.asarray(product)
-        if kinds.shape != self.output.shape or kinds.dtype.kind not in "iu" or kinds.min(initial=0) < 0:
-            raise InputError(
-                f"product has shape {kinds.shape} and type {kinds.dtype}; give one integer from 0 on per account, "
-                f"{self.output.shape}."
-            )
+        what = f"one integer from 0 on per account, {self.output.shape}"
+        kinds = np.asarray(integers(product, "product", what))
+        if kinds.shape != self.output.shape or kinds.min(initial=0) < 0:
+            least = f" and least entry {kinds.min()}" if kinds.size else ""
+            raise InputError(f"product has shape {kinds.shape}{least}; give {what}.")
         return Network(pool(self.links, kinds), self.final_demand, self.output, self.value_added)
 
     @property
@@ -189,8 +187,11 @@ class Network(eqx.Module):
 
 
 def _together(**arrays: ArrayLike | None) -> list[Any]:
-    """Return the arrays in one precision, the highest among them; what is None stays so."""
-    given = {name: None if value is None else floating(value, name) for name, value in arrays.items()}
+    """Return the arrays in one precision, the highest among them; value added may be None and stays so."""
+    given = {
+        name: None if value is None and name == "value_added" else floating(value, name)
+        for name, value in arrays.items()
+    }
     dtype = jnp.result_type(*(value for value in given.values() if value is not None))
     return [None if value is None else value.astype(dtype) for value in given.values()]
 

@@ -10,6 +10,8 @@ from quesnay._checks import floating, require
 from quesnay._errors import InputError
 from quesnay.network import TIE, Network
 
+from .parameters import sized
+
 
 class Overproduction(eqx.Module):
     """Capacity builds up while demand is not met, and decays afterwards.
@@ -39,6 +41,11 @@ class Overproduction(eqx.Module):
         self.maximum, self.days = floating(maximum, "maximum"), floating(days, "days")
         require(lambda v: v >= 1, "maximum is a multiple of base capacity and must be at least 1.", self.maximum)
         require(lambda v: v >= 1, "days must be at least 1: capacity cannot pass its maximum within a day.", self.days)
+
+    def check(self, network: Network) -> None:
+        """Raise `InputError` unless the shapes fit the network."""
+        sized("maximum", self.maximum, network, "multiples of base capacity")
+        sized("days", self.days, network, "days")
 
     def update(self, alpha: Float[Array, " n"], demand: Float[Array, " n"], made: Float[Array, " n"]) -> Array:
         """Return alpha for a day on which `demand` is asked, after one on which `made` was made."""

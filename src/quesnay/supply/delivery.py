@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Array, Int
 from numpy.typing import ArrayLike
 
-from quesnay._checks import concrete
+from quesnay._checks import concrete, integers
 from quesnay._errors import InputError
 from quesnay.network import AbstractLinks, Network
 
@@ -50,11 +50,11 @@ def delays(value: ArrayLike, network: Network) -> Delays | None:
     """
     if not concrete(value):
         raise InputError("delay is being traced; it decides how long the pipeline is, so it must have numbers.")
-    days, shape = np.asarray(value), network.links.coefficient.shape
-    if days.dtype.kind not in "iu" or (days.ndim and days.shape != shape):
-        raise InputError(
-            f"delay has shape {days.shape} and type {days.dtype}; give whole days, one number or a link array {shape}."
-        )
+    shape = network.links.coefficient.shape
+    what = f"whole days, one number or a link array {shape}"
+    days = np.asarray(integers(value, "delay", what))
+    if days.ndim and days.shape != shape:
+        raise InputError(f"delay has shape {days.shape}; give {what}.")
     if days.size and (days.min() < 0 or days.max() > LONGEST):
         raise InputError(f"delay goes from {days.min()} to {days.max()}; give days from 0 to {LONGEST}.")
     longest = int(days.max(initial=0))

@@ -9,7 +9,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 
-from quesnay._checks import concrete, floating, whole
+from quesnay._checks import concrete, floating, instance, whole
 from quesnay._errors import InputError, SolveError
 from quesnay.dynamics import simulate
 from quesnay.network import TIE
@@ -113,6 +113,7 @@ def impulse(model: SupplyModel, *, steps: int, observe: ByGroup) -> Impulse:
     ----------
     The linear inventory model in Henriet, Hallegatte and Tabourier (2012), by automatic differentiation.
     """
+    instance(model, SupplyModel, "model", "a SupplyModel")
     count = whole(steps, "steps", "number of days")
     if not isinstance(observe, ByGroup):
         raise InputError("observe must be by_group(groups, count): the response is kept by groups.")

@@ -9,6 +9,8 @@ from quesnay._checks import floating, require
 from quesnay._errors import InputError
 from quesnay.network import Network
 
+from .parameters import sized
+
 
 class Labour(eqx.Module):
     """Staff limit capacity, and follow what could be made with enough of them: slowly up, less slowly down.
@@ -40,6 +42,11 @@ class Labour(eqx.Module):
         self.hiring, self.firing = floating(hiring, "hiring"), floating(firing, "firing")
         for name, value in (("hiring", self.hiring), ("firing", self.firing)):
             require(lambda v: (v >= 0) & (v <= 1), f"{name} is a share per day and must lie between 0 and 1.", value)
+
+    def check(self, network: Network) -> None:
+        """Raise `InputError` unless the shapes fit the network."""
+        sized("hiring", self.hiring, network, "shares per day")
+        sized("firing", self.firing, network, "shares per day")
 
     def update(self, staff: Array, demand: Array, inputs: Array, base: Array) -> Float[Array, " n"]:
         """Return tomorrow's staff before the labour supply cuts it, as a share of base staff (n,)."""
@@ -122,6 +129,8 @@ class Households(eqx.Module):
         )
         for name in ("persistence", "benefits", "pessimism", "redirection"):
             value = getattr(self, name)
+            if value.ndim:
+                raise InputError(f"{name} has shape {value.shape}; give one number between 0 and 1.")
             require(lambda v: (v >= 0) & (v <= 1), lambda n=name: f"{n} must lie between 0 and 1.", value)
 
     def check(self, network: Network) -> None:

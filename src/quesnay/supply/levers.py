@@ -11,7 +11,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float
 
-from quesnay._checks import concrete, positive, whole
+from quesnay._checks import concrete, instance, positive, whole
 from quesnay._errors import InputError
 from quesnay.dynamics import simulate
 
@@ -147,7 +147,8 @@ def allocate(
     InputError
         A budget that is not positive, a model whose inventories are given by input (for `Inventories`), traced values.
     """
-    money = positive(budget, "budget")
+    instance(model, SupplyModel, "model", "a SupplyModel")
+    money, days = positive(budget, "budget"), whole(steps, "steps", "number of days")
     count = whole(iterations, "iterations", "number of steps of the search")
     first = positive(pace, "pace", below=10.0)
     if not isinstance(lever, AbstractLever):
@@ -161,7 +162,7 @@ def allocate(
         raise InputError("the lever helps no account of this model: none has what it moves.")
     # Once for its checks and warnings, outside the compiled search.
     simulate(model, shock, steps=1, observe=observe)
-    return _search(model, shock, lever, jnp.asarray(useful), outcome, observe, int(steps), money, count, first)
+    return _search(model, shock, lever, jnp.asarray(useful), outcome, observe, days, money, count, first)
 
 
 @eqx.filter_jit

@@ -309,7 +309,7 @@ class SupplyModel(AbstractDynamics):
                 "reallocation moves orders between the suppliers of one product, but every supplier has a product of its own "
                 "here: pool the network first, network.pooled(sector)."
             )
-        for rule in (self.households, self.reconstruction):
+        for rule in (self.overproduction, self.labour, self.households, self.reconstruction):
             if rule is not None:
                 rule.check(self.network)
 

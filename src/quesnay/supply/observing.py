@@ -6,11 +6,10 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Int
 from numpy.typing import ArrayLike
 
-from quesnay._checks import require, whole
+from quesnay._checks import integers, require, whole
 from quesnay._errors import InputError
 
 from .path import SupplyPath
@@ -64,15 +63,10 @@ def by_group(groups: ArrayLike, count: int, *, forward_mode: bool = False) -> By
         Groups that are not integers from 0 to count - 1.
     """
     size = whole(count, "count", "number of groups")
-    given = groups if isinstance(groups, jax.Array) else np.asarray(groups)
-    if given.dtype.kind not in "biufc":
-        raise InputError(
-            f"groups has entries of type {given.dtype}; give the number of each account's group, from 0 to {size - 1}, as "
-            "pandas.factorize makes them."
-        )
-    values = jnp.asarray(given)
-    if values.ndim != 1 or not jnp.issubdtype(values.dtype, jnp.integer):
-        raise InputError(f"groups has shape {values.shape} and type {values.dtype}; give one integer per account.")
+    what = f"one integer from 0 to {size - 1} per account, the number of its group, as pandas.factorize makes them"
+    values = jnp.asarray(integers(groups, "groups", what))
+    if values.ndim != 1:
+        raise InputError(f"groups has shape {values.shape}; give {what}.")
     require(
         lambda v: (v >= 0) & (v < size),
         f"groups has an entry outside 0 to {size - 1}; give each account's group.",

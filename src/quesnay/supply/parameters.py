@@ -44,12 +44,17 @@ def by_account(
 ) -> Array:
     """Return a parameter of accounts, scalar or (n,), in the precision of the network, or raise `InputError`."""
     array = floating(value, name).astype(network.output.dtype)
+    sized(name, array, network, unit)
+    _inside(name, array, least, most, unit, strict)
+    return array
+
+
+def sized(name: str, array: Array, network: Network, unit: str) -> None:
+    """Raise `InputError` unless the array is one number or one per account of the network."""
     if array.ndim > 1 or array.size not in (1, network.firms):
         raise InputError(
             f"{name} has shape {array.shape}: give one number or one per account ({network.firms},), in {unit}."
         )
-    _inside(name, array, least, most, unit, strict)
-    return array
 
 
 def of_inputs(

@@ -99,6 +99,8 @@ class Concave(AbstractRecovery):
 
     def __init__(self, *, days: ArrayLike, left: ArrayLike = 0.05):
         self.days, self.left = _duration("Concave", days), floating(left, "left")
+        if self.left.ndim:
+            raise InputError(f"left has shape {self.left.shape}; give one share between 0 and 0.5.")
         require(
             lambda v: (v > 0) & (v < 0.5), lambda: f"left is {self.left}; give a share between 0 and 0.5.", self.left
         )

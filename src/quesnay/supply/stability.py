@@ -9,7 +9,8 @@ import numpy as np
 import scipy.sparse.linalg as sla
 from jaxtyping import Array, Float
 
-from quesnay._errors import SolveError, StabilityWarning
+from quesnay._checks import floating, instance, require
+from quesnay._errors import InputError, SolveError, StabilityWarning
 from quesnay.network import Network
 
 _DENSE = 400
@@ -51,13 +52,19 @@ def stability(network: Network, adjustment: Float[Array, " #n"]) -> Stability:
 
     Raises
     ------
+    InputError
+        Not a network, or adjustment times that are not positive or of another length.
     SolveError
         The eigenvalues of a large network did not converge.
     """
-    n = network.firms
+    instance(network, Network, "network", "the model's network")
+    n, days = network.firms, floating(adjustment, "adjustment")
+    if days.ndim > 1 or days.size not in (1, n):
+        raise InputError(f"adjustment has shape {days.shape}; give one number or one per account ({n},), in days.")
+    require(lambda v: v > 0, lambda: f"adjustment is {np.min(np.asarray(days)):g}; give days above 0.", days)
     # An account that buys nothing holds no stock and places no order.
     buys = np.asarray(network.links.sum_by_customer(network.links.coefficient)) > 0
-    theta = np.where(buys, np.broadcast_to(1 / np.asarray(adjustment, dtype=float), (n,)), 0)
+    theta = np.where(buys, np.broadcast_to(1 / np.asarray(days, dtype=float), (n,)), 0)
     demand = eqx.filter_jit(network.matvec)
 
     def step(v):

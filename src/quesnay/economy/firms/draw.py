@@ -1,5 +1,6 @@
 """Draw a network of firms: flows between sectors as in a table, degrees and sizes as in published networks."""
 
+from numbers import Real
 from typing import NamedTuple
 
 import jax
@@ -8,7 +9,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import PRNGKeyArray
 
-from quesnay._checks import positive, whole
+from quesnay._checks import instance, positive, whole
 from quesnay._errors import InputError
 from quesnay.economy.accounts import Economy
 from quesnay.economy.ledger import Note
@@ -71,6 +72,8 @@ def draw(
     ----------
     Moments: Bacilieri, Borsos, Astudillo-Estevez and Lafond (2023). `docs/guide/firms.md` has the method.
     """
+    instance(economy, Economy, "economy", "an Economy, such as quesnay.load('us-2020').nonnegative()")
+    instance(moments, Moments, "moments", "quesnay.firms.HUNGARY, quesnay.firms.ECUADOR or Moments of your own")
     firms = whole(firms, "firms", "number of firms")
     if not isinstance(key, jax.Array) or not (
         jnp.issubdtype(key.dtype, jax.dtypes.prng_key) or key.dtype == jnp.uint32
@@ -78,7 +81,7 @@ def draw(
         raise InputError(f"key is {key!r}; give a random key, jax.random.key(0).")
     days = positive(days, "days")
     links = round(positive(degree, "degree") * firms)
-    if not 0 < keep <= 1:
+    if not isinstance(keep, Real) or isinstance(keep, bool) or not 0 < keep <= 1:
         raise InputError(f"keep is {keep!r}; give a share above 0 and up to 1.")
     Z, d = np.array(economy.ledger.Z), np.array(economy.ledger.final_demand)
     if (Z < 0).any() or (d < 0).any():

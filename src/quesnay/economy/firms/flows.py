@@ -38,7 +38,7 @@ def flows(
     Parameters
     ----------
     supplier, customer, cell:
-        The links (E,).
+        The links (E,), in the order of the cells; every cell has one.
     final_demand:
         Of every sector (S,), what the cells that were left out sold included.
     sales, purchases:
@@ -68,11 +68,16 @@ def flows(
             break
         # What a firm cannot pay for, the other customers of the cell take over.
         value = value * np.where(over, 0.9 * (s + demand) / np.where(over, b, 1), 1)[customer]
-        value *= (cells.value / np.bincount(cell, value, len(cells.value)))[cell]
+        value *= (cells.value / _by_cell(value, cell))[cell]
         s, b = np.bincount(supplier, value, firms), np.bincount(customer, value, firms)
-    value *= (cells.value / np.bincount(cell, value, len(cells.value)))[cell]
+    value *= (cells.value / _by_cell(value, cell))[cell]
     s, b = np.bincount(supplier, value, firms), np.bincount(customer, value, firms)
     return Flows(value, _final_demand(s, b, limit, size, final_demand, sector))
+
+
+def _by_cell(value: np.ndarray, cell: np.ndarray) -> np.ndarray:
+    """Return the sum of every cell; in pairs, so that the error does not grow with the number of its links."""
+    return np.add.reduceat(value, np.flatnonzero(np.diff(cell, prepend=-1)))
 
 
 def _scaled(values: np.ndarray, sector: np.ndarray, total: np.ndarray) -> np.ndarray:
@@ -110,10 +115,10 @@ def _fitted(value, supplier, customer, cell, total, s, b, sweeps: int) -> np.nda
     for _ in range(sweeps):
         value = value * _factor(b, np.bincount(customer, value, firms))[customer]
         value *= _factor(s, np.bincount(supplier, value, firms))[supplier]
-        value *= (total / np.bincount(cell, value, len(total)))[cell]
+        value *= (total / _by_cell(value, cell))[cell]
     # Where the margins contradict each other, sweeps drive links towards nothing; a link carries something.
     value = np.maximum(value, LEAST * (total / np.bincount(cell, minlength=len(total)))[cell])
-    value *= (total / np.bincount(cell, value, len(total)))[cell]
+    value *= (total / _by_cell(value, cell))[cell]
     return value
 
 

@@ -1,12 +1,13 @@
 """Read a network of firms from a list of links and a table of firms, CSV or parquet."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from quesnay._checks import positive
+from quesnay._checks import instance, positive
 from quesnay._errors import InputError, TableError
 from quesnay.economy.checks import headed_rows
 from quesnay.economy.ledger import Note
@@ -59,6 +60,8 @@ def read(
         The row and id of: an unknown or empty id, a link from a firm to itself, a value that is not a positive finite number, a
         firm listed twice, an output below the sales, a firm that buys but sells nothing.
     """
+    for name, given in (("path", path), *((("firms", firms),) if firms is not None else ())):
+        instance(given, (str, os.PathLike), name, "the path of a CSV or parquet file")
     days = positive(days, "days")
     share = positive(value_added, "value_added", below=1.0)
     path = Path(path)

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 from numpy.typing import ArrayLike
 
-from quesnay._checks import concrete, first_bad
+from quesnay._checks import concrete, first_bad, integers
 from quesnay._errors import InputError
 from quesnay.network import DenseLinks, EdgeLinks, Network
 
@@ -236,9 +236,10 @@ def edges(network: Network) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def positions(values: ArrayLike, count: int, name: str) -> np.ndarray:
     """Return one non-negative integer per firm, or raise."""
-    array = np.asarray(values)
-    if array.shape != (count,) or array.dtype.kind not in "iu":
-        raise InputError(f"{name} has shape {array.shape} of {array.dtype}; give one integer per firm, ({count},).")
+    what = f"one integer per firm, ({count},)"
+    array = np.asarray(integers(values, name, what))
+    if array.shape != (count,):
+        raise InputError(f"{name} has shape {array.shape}; give {what}.")
     if (array < 0).any():
         raise InputError(f"{name}[{first_bad(array < 0)}] is negative; give positions from 0.")
     return array.astype(np.int64)
@@ -248,10 +249,11 @@ def matrix(values: ArrayLike | None, sectors: int, name: str) -> np.ndarray:
     """Return a boolean matrix by (supplying, using) sector; all true for None."""
     if values is None:
         return np.ones((sectors, sectors), dtype=bool)
-    array = np.asarray(values)
+    what = f"a boolean matrix by (supplying, using) sector, at least ({sectors}, {sectors})"
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        raise InputError(f"{name} is not a rectangular array; give {what}.") from None
     if array.ndim != 2 or array.shape[0] != array.shape[1] or array.shape[0] < sectors or array.dtype != bool:
-        raise InputError(
-            f"{name} has shape {array.shape} of {array.dtype}; give a boolean matrix by (supplying, using) sector, at least "
-            f"({sectors}, {sectors})."
-        )
+        raise InputError(f"{name} has shape {array.shape} of {array.dtype}; give {what}.")
     return array

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 from numpy.typing import ArrayLike
 
-from quesnay._checks import floating, positive, require, whole
+from quesnay._checks import floating, instance, positive, require, whole
 from quesnay._errors import InputError
 from quesnay._results import RESULTS, raise_unless_successful
 from quesnay.network import Network
@@ -160,6 +160,7 @@ def prepare(
 
 
 def _weighed(network, sector, essential, relevant) -> Weights:
+    instance(network, Network, "network", "a Network, such as quesnay.firms.draw(...).network")
     sectors = positions(sector, network.firms, "sector")
     last = int(sectors.max()) + 1
     strong = matrix(essential, last, "essential")
