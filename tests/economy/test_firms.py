@@ -241,6 +241,11 @@ def test_csv_and_parquet_give_the_same_network(files, tmp_path):
     ("links", "firms", "said"),
     [
         (LINKS + "x,b,1\n", FIRMS, "links.csv, line 5: supplier 'x' is not in firms.csv"),
+        (
+            LINKS + "\n\nx,b,1\nb,a,1\ny,b,1\n",
+            FIRMS,
+            "links.csv, line 7 (and 1 more): supplier 'x' is not in firms.csv",
+        ),
         (LINKS + "b,y,1\n", FIRMS, "links.csv, line 5: customer 'y' is not in firms.csv"),
         (LINKS + "b,b,1\n", FIRMS, "links.csv, line 5: firm 'b' sells to itself"),
         (LINKS + "b,007,-1\n", FIRMS, "links.csv, line 5: the value from 'b' to '007' is -1"),

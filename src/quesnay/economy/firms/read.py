@@ -1,5 +1,6 @@
 """Read a network of firms from a list of links and a table of firms, CSV or parquet."""
 
+import itertools
 import os
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,7 @@ def read(
     same = np.flatnonzero(supplier == customer)
     if same.size:
         raise TableError(
-            f"{_at(path, same[0])}: firm {ids[supplier[same[0]]]!r} sells to itself; leave out sales within a firm."
+            f"{_at(path, same)}: firm {ids[supplier[same[0]]]!r} sells to itself; leave out sales within a firm."
         )
     notes: list[Note] = []
     supplier, customer, value = _added_up(supplier, customer, value, len(ids), currency, notes)
@@ -94,9 +95,14 @@ def read(
     return Firms(network, out, currency, tuple(notes))
 
 
-def _at(path: Path, row: int) -> str:
-    """Return the place of a data row: CSV files have their names in line 1."""
-    return f"{path.name}, line {row + 2}" if path.suffix != ".parquet" else f"{path.name}, row {row}"
+def _at(path: Path, rows: np.ndarray) -> str:
+    """Return the place of the first of these data rows, and how many more there are; empty lines of CSV files count."""
+    more = f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
+    if path.suffix == ".parquet":
+        return f"{path.name}, row {rows[0]}{more}"
+    with path.open(encoding="utf-8", errors="replace") as lines:
+        filled = (number for number, line in enumerate(lines, 1) if line.strip("\r\n"))
+        return f"{path.name}, line {next(itertools.islice(filled, int(rows[0]) + 1, None), rows[0] + 2)}{more}"
 
 
 def _frame(path: Path, needed: tuple[str, ...], *, ids: tuple[str, ...], amounts: tuple[str, ...]) -> pd.DataFrame:
@@ -170,11 +176,11 @@ def _table(path: Path) -> pd.DataFrame:
     ids = frame[FIRM]
     empty = np.flatnonzero(ids.isna() | (ids == ""))
     if empty.size:
-        raise TableError(f"{_at(path, empty[0])}: the id of the firm is empty; give every firm one.")
+        raise TableError(f"{_at(path, empty)}: the id of the firm is empty; give every firm one.")
     twice = np.flatnonzero(ids.duplicated())
     if twice.size:
         raise TableError(
-            f"{_at(path, twice[0])}: firm {ids.iloc[twice[0]]!r} is listed a second time; keep one row per firm."
+            f"{_at(path, twice)}: firm {ids.iloc[twice[0]]!r} is listed a second time; keep one row per firm."
         )
     for name in AMOUNTS:
         if name in frame:
@@ -182,7 +188,7 @@ def _table(path: Path) -> pd.DataFrame:
             bad = np.flatnonzero(~(np.isfinite(amounts) & (amounts >= 0)))
             if bad.size:
                 raise TableError(
-                    f"{_at(path, bad[0])}: the {name} of firm {ids.iloc[bad[0]]!r} is {frame[name].iloc[bad[0]]}; give a "
+                    f"{_at(path, bad)}: the {name} of firm {ids.iloc[bad[0]]!r} is {frame[name].iloc[bad[0]]}; give a "
                     f"finite number that is not negative."
                 )
             frame[name] = amounts
@@ -197,7 +203,7 @@ def _positions(
     for name, end in zip(LINK, ends, strict=False):
         empty = np.flatnonzero(end.isna() | (end == ""))
         if empty.size:
-            raise TableError(f"{_at(path, empty[0])}: the {name} is empty; give its id.")
+            raise TableError(f"{_at(path, empty)}: the {name} is empty; give its id.")
     if table is None:
         seen = []
         for end in ends:
@@ -217,7 +223,8 @@ def _positions(
         if strange.size:
             row = strange[0]
             raise TableError(
-                f"{_at(path, row)}: {name} {end.iloc[row]!r} is not in {Path(str(firms)).name}; add the firm or drop the link."
+                f"{_at(path, strange)}: {name} {end.iloc[row]!r} is not in {Path(str(firms)).name}; add the firm or "
+                f"drop the link."
             )
         out.append(found.astype(np.int32))
     return ids, out[0], out[1]
@@ -234,7 +241,7 @@ def _values(column: Any, path: Path, ids: pd.Index, supplier: np.ndarray, custom
     if bad.size:
         row = bad[0]
         raise TableError(
-            f"{_at(path, row)}: the value from {ids[supplier[row]]!r} to {ids[customer[row]]!r} is {column.iloc[row]}; values "
+            f"{_at(path, bad)}: the value from {ids[supplier[row]]!r} to {ids[customer[row]]!r} is {column.iloc[row]}; values "
             f"are positive and finite (book a refund against the sales of its link, and drop links that carry nothing)."
         )
     return value
@@ -278,8 +285,8 @@ def _final_demand(
     if below.size:
         k = below[0]
         raise TableError(
-            f"{_at(Path(str(firms)), k)}: the output of firm {table.index[k]!r} is {output[k]:.9g}, below its sales to firms, "
-            f"{sales[k]:.9g}; correct one of them."
+            f"{_at(Path(str(firms)), below)}: the output of firm {table.index[k]!r} is {output[k]:.9g}, below its sales to "
+            f"firms, {sales[k]:.9g}; correct one of them."
         )
     demand = np.where(np.abs(demand) <= ROUNDING * sales, 0, demand)
     if given is not None:
@@ -287,8 +294,8 @@ def _final_demand(
         if apart.size:
             k = apart[0]
             raise TableError(
-                f"{_at(Path(str(firms)), k)}: firm {table.index[k]!r} has output {output[k]:.9g}, but sales {sales[k]:.9g} and "
-                f"final demand {given[k]:.9g}; give one of the two, or numbers that add up."
+                f"{_at(Path(str(firms)), apart)}: firm {table.index[k]!r} has output {output[k]:.9g}, but sales {sales[k]:.9g} "
+                f"and final demand {given[k]:.9g}; give one of the two, or numbers that add up."
             )
     return demand
 
