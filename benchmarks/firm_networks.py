@@ -137,10 +137,8 @@ def main() -> None:
         print(json.dumps(read(arguments.read)))
         return
     found = []
-    cases = [(c, s, "Hungary") for c, n in RUNS.items() for s in range(n)] + [
-        (10_000, 0, "Ecuador"),
-        (100_000, 0, "Ecuador"),
-    ]
+    cases = [(c, s, "Hungary") for c, n in RUNS.items() for s in range(n)]
+    cases += [(c, s, "Ecuador") for c in (1_000, 10_000, 100_000) for s in range(RUNS[c])]
     for count, seed, place in cases:
         if count <= arguments.largest:
             command = [sys.executable, __file__, "--one", str(count), str(seed), place]
