@@ -1,7 +1,9 @@
 from . import economy as economy
 from . import equilibrium as equilibrium
+from . import infer as infer
 from . import report as report
 from . import supply as supply
+from ._errors import ConvergenceWarning as ConvergenceWarning
 from ._errors import InputError as InputError
 from ._errors import LabelError as LabelError
 from ._errors import QuesnayError as QuesnayError

@@ -31,3 +31,7 @@ class StabilityWarning(UserWarning):
 
 class SlowEngineWarning(UserWarning):
     """Firm networks run in pure JAX: the same numbers, several times slower."""
+
+
+class ConvergenceWarning(UserWarning):
+    """A fit or a chain ended before it converged; its posterior says `converged=False`."""
