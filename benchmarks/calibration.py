@@ -82,6 +82,10 @@ def judge(firms: Firms, posterior, truth: dict, observed: dict, run) -> dict:
         for name in PRIOR
     }
     contraction = posterior.contraction()
+    told = np.concatenate([contraction[k].to_numpy() > 0.3 for k in PRIOR])
+    held = np.concatenate(
+        [(bounds[k][0].to_numpy() <= truth[k]) & (truth[k] <= bounds[k][1].to_numpy()) for k in PRIOR]
+    )
     return {
         "simulations": posterior.simulations,
         "in_sample": loss(range(len(observed))),
@@ -90,20 +94,21 @@ def judge(firms: Firms, posterior, truth: dict, observed: dict, run) -> dict:
         "converged": posterior.converged,
         "contraction": {k: float(contraction[k].mean()) for k in PRIOR},
         "contracted": {k: float((contraction[k] > 0.3).mean()) for k in PRIOR},
+        "coverage_90_of_contracted": float(held[told].mean()) if told.any() else None,
     }
 
 
 def methods(simulator, observed, key, shocks: int, abc: int):
     """Yield the name and the posterior of each method."""
     common = {"key": key, "loss": q.infer.Gaussian(SCALE)}
-    for steps in (10, 100, 300) if shocks == 1 else (10, 300):
-        rate = 0.3 if steps == 10 else 0.1
+    for steps in (10, 30, 100, 300, 1000) if shocks == 1 else (10, 100, 300, 1000):
+        rate = 0.3 if steps <= 30 else 0.1
         found = functools.partial(q.infer.gvi, simulator, PRIOR, observed, **common, steps=steps, learning_rate=rate)
         yield f"gvi, Gaussian({SCALE}), {steps} steps", found
     yield "gvi, synthetic likelihood", functools.partial(q.infer.gvi, simulator, PRIOR, observed, key=key, steps=202)
     if shocks > 1:
         return
-    for count in sorted({min(abc, n) for n in (300, 3000, 30_000)}):
+    for count in sorted({min(abc, n) for n in (300, 1000, 3000, 10_000, 30_000)}):
         found = functools.partial(
             q.infer.abc, simulator, PRIOR, observed, key=key, simulations=count, keep=min(100, count // 3)
         )

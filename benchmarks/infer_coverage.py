@@ -8,6 +8,7 @@ Run with `python benchmarks/infer_coverage.py --out benchmarks/results/infer_cov
 
 import argparse
 import functools
+import itertools
 import json
 import platform
 import sys
@@ -109,8 +110,8 @@ def measure(name, guide, replicates, steps):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--replicates", type=int, default=400)
-    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--replicates", type=int, default=1600)
+    parser.add_argument("--steps", type=int, nargs="+", default=[300, 1000])
     parser.add_argument("--out", type=Path)
     chosen = parser.parse_args()
     results = {
@@ -118,14 +119,13 @@ def main():
         "python": platform.python_version(),
         "jax": jax.__version__,
         "replicates": chosen.replicates,
-        "steps": chosen.steps,
     }
-    guides = {"mean_field": q.infer.mean_field(), "full_covariance": q.infer.full_covariance()}
+    guides = {"default": None, "mean_field": q.infer.mean_field(), "full_covariance": q.infer.full_covariance()}
     for name in PRIORS:
         results[name] = {}
-        for label, guide in guides.items():
-            results[name][label] = measure(name, guide, chosen.replicates, chosen.steps)
-            print(name, label, results[name][label], flush=True)
+        for (label, guide), steps in itertools.product(guides.items(), chosen.steps):
+            results[name][f"{label}, {steps} steps"] = found = measure(name, guide, chosen.replicates, steps)
+            print(name, label, steps, found, flush=True)
             if chosen.out is not None:
                 chosen.out.write_text(json.dumps(results, indent=2) + "\n")
 

@@ -28,6 +28,8 @@ def keys() -> str:
         '`[shock.recovery]` with `kind = "tabulated"`': parts["TabulatedRecovery"],
         "`[run]`": parts["RunSection"],
         "`[report]`": parts["ReportSection"],
+        "`[calibrate]`": parts["CalibrateSection"],
+        "`[[calibrate.parameter]]`": parts["ParameterSection"],
     }
     return "\n\n".join(f"### {title}\n\n{_table(section)}" for title, section in sections.items())
 

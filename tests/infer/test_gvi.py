@@ -97,11 +97,12 @@ def test_a_killed_run_resumes_to_the_same_numbers(exact, tmp_path):
     assert done == [100, 120]
     np.testing.assert_array_equal(whole.z, again.z)
     assert [p.name for p in tmp_path.iterdir()] == [file.name]
-    with pytest.raises(q.InputError, match="of another run"):
-        q.infer.gvi(
-            simulator, prior, y, key=KEY, loss=q.infer.Gaussian(NOISE), steps=120, guide=q.infer.low_rank(1), checkpoint=file,
-            resume=True,
-        )  # fmt: skip
+    for other in ({"guide": q.infer.low_rank(1)}, {"y": y + 1e-9}, {"key": jax.random.key(99)}, {"learning_rate": 0.2}):
+        with pytest.raises(q.InputError, match="of another run"):
+            q.infer.gvi(
+                simulator, prior, other.pop("y", y), loss=q.infer.Gaussian(NOISE), steps=120, checkpoint=file, resume=True,
+                **{"key": KEY, **other},
+            )  # fmt: skip
     file.write_bytes(b"no checkpoint")
     with pytest.raises(q.InputError, match="cannot be read"):
         run(checkpoint=file, resume=True)
@@ -126,7 +127,16 @@ def test_simulations_that_are_not_finite_are_counted():
 def test_a_fit_that_has_not_ended_says_so(exact):
     simulator, prior, y, *_ = exact
     with pytest.warns(q.ConvergenceWarning, match="more steps"):
-        found = q.infer.gvi(simulator, prior, y, key=KEY, loss=q.infer.Gaussian(NOISE), steps=40, learning_rate=0.003)
+        found = q.infer.gvi(
+            simulator,
+            prior,
+            y,
+            key=KEY,
+            loss=q.infer.Gaussian(NOISE),
+            steps=40,
+            learning_rate=0.003,
+            precondition=False,
+        )
     assert not found.converged
 
 

@@ -105,6 +105,37 @@ def run_(
 
 
 @app.command(epilog=EPILOG)
+def calibrate(
+    scenario: Annotated[Path, typer.Argument(metavar="SCENARIO.toml", help="The scenario file.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the results.", show_default=False)],
+    json: JsonOption = False,
+    seed: Annotated[
+        int | None,
+        typer.Option("--seed", min=0, max=2**32 - 1, metavar="N", help="Use this seed instead of the scenario's."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where a run of this scenario into this folder was stopped.")
+    ] = False,
+) -> None:
+    """Calibrate a scenario on observed series, and report it with fan charts.
+
+    The scenario's [calibrate] section names a CSV file of observations and the parameters that are looked for. Writes
+    index.html (the report under the posterior mean, with fans of draws), result.nc and posterior.nc; the state of the fit is
+    kept in the folder until they are there. Needs: pip install 'quesnay[infer]'.
+    """
+    from . import output
+    from .build import Builder
+
+    builder = Builder.of(scenario)
+    output.check(out)
+    try:
+        from . import calibrate as calibrate_
+    except ModuleNotFoundError as error:
+        raise QuesnayError(f"Calibration needs {error.name}; pip install 'quesnay[infer]'.") from None
+    calibrate_.execute(builder, out, as_json=json, seed=seed, resume=resume)
+
+
+@app.command(epilog=EPILOG)
 def info(
     table: Annotated[str, typer.Argument(metavar="TABLE", help="A packaged table or a path.", show_default=False)],
     json: JsonOption = False,

@@ -59,15 +59,15 @@ class Builder:
         beside = self.path.parent / section.table
         if section.table not in BUILTINS and not beside.exists():
             what = f"{quoted(section.table)} is no packaged table, and there is no {beside}"
-            raise self._error("economy.table", f"{what}; {nearest(section.table, BUILTINS)}")
-        with self._at("economy.table"):
+            raise self.error("economy.table", f"{what}; {nearest(section.table, BUILTINS)}")
+        with self.at("economy.table"):
             economy = load(section.table if section.table in BUILTINS else beside, close=section.close)
         if section.nonnegative:
-            with self._at("economy.nonnegative"):
+            with self.at("economy.nonnegative"):
                 economy = economy.nonnegative()
         self.inputs |= economy.source
         for name in self.scenario.report.outcomes:
-            with self._at("report.outcomes"):
+            with self.at("report.outcomes"):
                 economy.intensity(name)
         return economy
 
@@ -77,7 +77,7 @@ class Builder:
         from ..supply import SupplyModel
 
         section = self.scenario.model
-        with self._at("model"):
+        with self.at("model"):
             network = Network.from_table(
                 economy.Z, economy.final_demand, value_added=economy.value_added, days=section.days_per_year
             )
@@ -89,8 +89,11 @@ class Builder:
         """Return all shocks of the scenario as one."""
         from ..supply import AbstractShock
 
-        shocks = [self._capacity_loss(k, section, economy) for k, section in enumerate(self.scenario.shock, start=1)]
-        return functools.reduce(AbstractShock.__add__, shocks)
+        return functools.reduce(AbstractShock.__add__, self.shocks(economy))
+
+    def shocks(self, economy: Economy) -> list[CapacityLoss]:
+        """Return the shocks of the scenario one by one."""
+        return [self._capacity_loss(k, section, economy) for k, section in enumerate(self.scenario.shock, start=1)]
 
     def _capacity_loss(self, number: int, section: CapacityLossSection, economy: Economy) -> CapacityLoss:
         from ..supply import CapacityLoss
@@ -99,16 +102,16 @@ class Builder:
         steps = self.scenario.run.steps
         if section.start >= steps:
             what = f"{section.start:g} is after the end of the run"
-            raise self._error(f"{key}.start", f"{what}, which has the days 0 to {steps - 1} (run.steps = {steps})")
+            raise self.error(f"{key}.start", f"{what}, which has the days 0 to {steps - 1} (run.steps = {steps})")
         if section.losses is None:
             where, series = f"{key}.loss", self._chosen(key, section, economy)
         else:
             where, series = f"{key}.losses: {quoted(section.losses)}", self._read(key, section.losses)
-        with self._at(where):
+        with self.at(where):
             loss = economy.align(series, fill=0.0)
-        with self._at(f"{key}.recovery"):
+        with self.at(f"{key}.recovery"):
             fades = recovery(section)
-        with self._at(key):
+        with self.at(key):
             return CapacityLoss(loss, start=section.start, duration=section.duration, recovery=fades)
 
     def _chosen(self, key: str, section: CapacityLossSection, economy: Economy) -> pd.Series:
@@ -119,13 +122,13 @@ class Builder:
         sectors = self._known(f"{key}.sectors", section.sectors, economy.sectors)
         labels = [(region, sector) for region, sector in economy.index if region in regions and sector in sectors]
         if not labels:
-            raise self._error(key, f"none of these regions has any of these sectors in {quoted(economy.name)}")
+            raise self.error(key, f"none of these regions has any of these sectors in {quoted(economy.name)}")
         return pd.Series(section.loss, index=pd.MultiIndex.from_tuples(labels, names=COLUMNS[:2]), dtype=float)
 
     def _known(self, key: str, names: Sequence[str] | None, known: Sequence[str]) -> frozenset[str]:
         for name in names or ():
             if name not in known:
-                raise self._error(key, f"{quoted(name)} is not in the table; {nearest(name, known)}")
+                raise self.error(key, f"{quoted(name)} is not in the table; {nearest(name, known)}")
         return frozenset(known if names is None else names)
 
     def _read(self, key: str, name: str) -> pd.Series:
@@ -138,35 +141,36 @@ class Builder:
             with path.open(encoding="utf-8-sig", newline="") as file:
                 header, *rows = list(csv.reader(file, strict=True)) or [[]]
         except OSError as error:
-            raise self._error(key, f"{quoted(name)} cannot be read ({error.strerror})") from None
+            raise self.error(key, f"{quoted(name)} cannot be read ({error.strerror})") from None
         except (csv.Error, UnicodeDecodeError) as error:
-            raise self._error(key, f"{quoted(name)} is not a CSV file in UTF-8 ({error})") from None
+            raise self.error(key, f"{quoted(name)} is not a CSV file in UTF-8 ({error})") from None
         if sorted(header) != sorted(COLUMNS):
             found = ", ".join(quoted(column) for column in header) or "none"
-            raise self._error(key, f"{quoted(name)} has the columns {found}; give region, sector and loss")
+            raise self.error(key, f"{quoted(name)} has the columns {found}; give region, sector and loss")
         order = [header.index(column) for column in COLUMNS]
         losses: list[float] = []
         for number, row in enumerate(rows, start=2):
             given = row[order[2]] if len(row) == len(header) else None
             if given is None:
-                raise self._error(key, f"{quoted(name)} row {number} has {len(row)} entries; give three")
+                raise self.error(key, f"{quoted(name)} row {number} has {len(row)} entries; give three")
             losses.append(_share(given))
             if not 0 <= losses[-1] <= 1:
                 what = f"{quoted(name)} row {number} has the loss {quoted(given)}; expected a number from 0 to 1"
-                raise self._error(key, what)
+                raise self.error(key, what)
         labels = [(row[order[0]], row[order[1]]) for row in rows]
         if not labels:
-            raise self._error(key, f"{quoted(name)} has no rows; give one for every account that loses capacity")
+            raise self.error(key, f"{quoted(name)} has no rows; give one for every account that loses capacity")
         return pd.Series(losses, index=pd.MultiIndex.from_tuples(labels, names=COLUMNS[:2]), dtype=float)
 
     def _hash(self, path: Path) -> None:
         self.inputs[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
 
-    def _error(self, key: str, text: str) -> ScenarioError:
+    def error(self, key: str, text: str) -> ScenarioError:
+        """Return the error for a key of the file."""
         return ScenarioError(f"{self.path}: {key}: {text}{'' if text.endswith('?') else '.'}")
 
     @contextlib.contextmanager
-    def _at(self, key: str) -> Iterator[None]:
+    def at(self, key: str) -> Iterator[None]:
         """Say which key of which file an error of the library is about."""
         try:
             yield

@@ -33,11 +33,11 @@ def execute(builder: Builder, out: Path, *, as_json: bool, seed: int | None) -> 
         economy = builder.economy()
         model, shock = builder.model(economy), builder.shock(economy)
         stage("simulating")
-        run = _simulated(builder, economy, model, shock, seed)
+        run = simulated(builder, economy, model, shock, seed)
         stage("making the report")
         html, dataset = report.html(run), report.dataset(run)
         stage("writing")
-        written = output.write(out, dict(zip(output.NAMES, (dataset.to_netcdf, _text(html)), strict=True)))
+        written = output.write(out, dict(zip(output.NAMES, (dataset.to_netcdf, text_writer(html)), strict=True)))
     notes = list(dict.fromkeys(" ".join(str(warning.message).split()) for warning in caught))
     for note in notes:
         sys.stderr.write(f"quesnay: warning: {note}\n")
@@ -48,7 +48,8 @@ def execute(builder: Builder, out: Path, *, as_json: bool, seed: int | None) -> 
         show(found)
 
 
-def _simulated(builder: Builder, economy: Economy, model: SupplyModel, shock: AbstractShock, seed: int | None) -> Run:
+def simulated(builder: Builder, economy: Economy, model: SupplyModel, shock: AbstractShock, seed: int | None) -> Run:
+    """Return the simulated scenario with all that its report says."""
     scenario = builder.scenario
     run = report.Run(
         economy=economy,
@@ -66,7 +67,9 @@ def _simulated(builder: Builder, economy: Economy, model: SupplyModel, shock: Ab
     return dataclasses.replace(run, shocks=tuple(f"{section.name}: {text}" for section, text in named))
 
 
-def _text(content: str) -> output.Writer:
+def text_writer(content: str) -> output.Writer:
+    """Return what writes a text into a file."""
+
     def write(path: Path) -> None:
         path.write_text(content, encoding="utf-8")
 

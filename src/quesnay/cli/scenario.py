@@ -1,5 +1,6 @@
 """The scenario file: its keys, their units and ranges, and one sentence for whatever is wrong with it."""
 
+import datetime as dt
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -7,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from .._errors import ScenarioError
-from .sentence import sentence
+from .sentence import quoted, sentence
 
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -130,6 +131,68 @@ class RunSection(Section):
     )
 
 
+class ParameterSection(Section):
+    """One parameter that is calibrated: its prior, and how many of it there are."""
+
+    name: Literal["inventory", "adjustment", "capacity", "loss", "recovery"] = Field(
+        description='"inventory", "adjustment" or "capacity" of the model; "loss" or "recovery" (days) of a shock'
+    )
+    shock: Text | None = Field(default=None, description="name of the shock, for loss and recovery")
+    per: Literal["all", "region", "sector", "account"] = Field(
+        default="all", description='"all": one number; "region", "sector" or "account": one for each'
+    )
+    median: Positive | None = Field(
+        default=None, description="prior median, in the parameter's own unit; left out, the scenario's value"
+    )
+    spread: Positive = Field(
+        default=0.5,
+        description="prior standard deviation of the logarithm above the lower bound (of a loss: of its log odds)",
+    )
+
+    @model_validator(mode="after")
+    def _of_a_shock(self) -> Self:
+        if (self.name in ("loss", "recovery")) != (self.shock is not None):
+            raise ValueError(
+                "loss and recovery take the name of their shock (shock = ...), and no other parameter has one"
+            )
+        return self
+
+
+class CalibrateSection(Section):
+    """What `quesnay calibrate` fits to what."""
+
+    observed: Text = Field(
+        description="path of a CSV file with the columns date (or day), region, sector, value, relative to the scenario file"
+    )
+    begin: dt.date | None = Field(
+        default=None, description="date of day 0, such as 2020-03-01; not with a column of days"
+    )
+    measure: Literal["index", "level"] = Field(
+        default="index",
+        description='"index": mean over the period, base state = base; "level": sum over it, in currency',
+    )
+    base: Positive = Field(default=100.0, description="what the base state counts as in an index: 100, or 1 for shares")
+    frequency: Literal["day", "week", "month", "quarter", "year"] | None = Field(
+        default=None, description='period of dates that are written as days, such as "month" for 2020-03-01'
+    )
+    variable: Literal["output", "value_added", "final_consumption"] = Field(
+        default="output", description='"output", "value_added" or "final_consumption"'
+    )
+    error: Positive | None = Field(
+        default=None,
+        description="standard deviation between model and observation, in the unit of the values; left out, found by a pilot",
+    )
+    steps: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        default=300, description="whole number of gradient steps, from 1"
+    )
+    draws: Annotated[int, Field(ge=2, le=10_000)] = Field(
+        default=100, description="whole number of runs behind the fan charts, from 2"
+    )
+    parameter: list[ParameterSection] = Field(
+        min_length=1, description="one or more [[calibrate.parameter]] sections, in double brackets"
+    )
+
+
 class ReportSection(Section):
     """What the report shows beside output and value added."""
 
@@ -153,6 +216,21 @@ class Scenario(Section):
     )
     run: RunSection = Field(default=RunSection(), description="section with the length of the run and the seed")
     report: ReportSection = Field(default=ReportSection(), description="section with what the report shows")
+    calibrate: CalibrateSection | None = Field(
+        default=None,
+        description="section for `quesnay calibrate`: observations and parameters; `quesnay run` passes over it",
+    )
+
+    @model_validator(mode="after")
+    def _shocks_that_exist(self) -> Self:
+        names = [shock.name for shock in self.shock]
+        for parameter in () if self.calibrate is None else self.calibrate.parameter:
+            if parameter.shock is not None and names.count(parameter.shock) != 1:
+                found = ", ".join(map(quoted, names))
+                raise ValueError(
+                    f"calibrate.parameter: shock = {quoted(parameter.shock)} is not one of the shocks, {found}"
+                )
+        return self
 
 
 def read(path: Path) -> tuple[Scenario, str]:

@@ -11,6 +11,7 @@ from .posterior import Posterior, Predictive, load
 from .prior import Prior, read_prior
 from .sobol import SensitivityReport, sobol
 from .synthetic import SyntheticLikelihood
+from .targets import Targets, read_targets
 from .variational import flow, full_covariance, low_rank, mean_field
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "SensitivityReport",
     "SquaredError",
     "SyntheticLikelihood",
+    "Targets",
     "abc",
     "abc_smc",
     "coverage",
@@ -41,6 +43,7 @@ __all__ = [
     "mcmc",
     "mean_field",
     "read_prior",
+    "read_targets",
     "renyi",
     "sobol",
 ]

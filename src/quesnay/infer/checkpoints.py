@@ -1,5 +1,6 @@
 """Checkpoints of a fit: all arrays of its state in one file of safetensors, which appears whole or not at all."""
 
+import hashlib
 import os
 from pathlib import Path
 from typing import TypeVar
@@ -7,16 +8,26 @@ from typing import TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
 
 from quesnay._errors import InputError
 
 Tree = TypeVar("Tree")
 
 
-def write(path: str | Path, state: object) -> None:
-    """Write a state; an older file of the same name is replaced in one step.
+def digest(run: object) -> str:
+    """Return a fingerprint of everything that a run depends on, as far as it is numbers."""
+    found = hashlib.sha256()
+    for leaf in jax.tree.leaves(run):
+        if isinstance(leaf, (jax.Array, np.ndarray, int, float)):
+            values = _plain(leaf)
+            found.update(f"{values.dtype}{values.shape}".encode() + values.tobytes())
+    return found.hexdigest()
+
+
+def write(path: str | Path, state: object, run: str) -> None:
+    """Write a state of a run of that fingerprint; an older file of the same name is replaced in one step.
 
     Raises
     ------
@@ -27,7 +38,7 @@ def write(path: str | Path, state: object) -> None:
     arrays = {f"{k:04d}": np.array(_plain(leaf), order="C") for k, leaf in enumerate(jax.tree.leaves(state))}
     part = path.with_name(f".{path.name}.part")
     try:
-        save_file(arrays, part)
+        save_file(arrays, part, metadata={"run": run})
         with part.open("rb+") as file:
             os.fsync(file.fileno())
         part.replace(path)
@@ -36,8 +47,8 @@ def write(path: str | Path, state: object) -> None:
         raise InputError(f"{path}: the checkpoint cannot be written ({error}); give another path.") from None
 
 
-def read(path: str | Path, like: Tree) -> Tree:
-    """Return the state of a file, in the structure of one from the same run.
+def read(path: str | Path, like: Tree, run: str) -> Tree:
+    """Return the state of a file, in the structure of one from the run of that fingerprint.
 
     Raises
     ------
@@ -45,14 +56,19 @@ def read(path: str | Path, like: Tree) -> Tree:
         The file cannot be read, or holds the state of another run.
     """
     try:
-        arrays = load_file(path)
+        with safe_open(path, framework="numpy") as file:
+            of, arrays = (file.metadata() or {}).get("run"), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise InputError(f"{path}: the checkpoint cannot be read ({error}); remove it to begin anew.") from None
     leaves, form = jax.tree.flatten(like)
     kept = [arrays.get(f"{k:04d}") for k in range(len(leaves))]
-    if len(arrays) != len(leaves) or any(a is None or not _fits(a, b) for a, b in zip(kept, leaves, strict=True)):
+    if (
+        of != run
+        or len(arrays) != len(leaves)
+        or any(a is None or not _fits(a, b) for a, b in zip(kept, leaves, strict=True))
+    ):
         raise InputError(
-            f"{path}: the checkpoint is of another run (other parameters, guide or loss); remove it to begin anew."
+            f"{path}: the checkpoint is of another run (other data, prior, guide, loss, key or steps); remove it to begin anew."
         )
     return jax.tree.unflatten(form, [_as(a, leaf) for a, leaf in zip(kept, leaves, strict=True)])
 

@@ -17,13 +17,14 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from quesnay._checks import positive, whole
 from quesnay._errors import ConvergenceWarning, InputError, SolveError
 
-from .gvi import _health, gvi
+from .conditioning import condition
+from .gvi import _health, gvi, plan
 from .identify import blank
 from .losses import MMD, AbstractLoss, Custom, EnergyScore, Gaussian, SquaredError, Weighted, read_loss
 from .posterior import prior_spread
 from .prior import Prior, entries, read_prior
 from .problem import Problem, flat, read_problem
-from .variational import begin, draw, finish, mean_field
+from .variational import begin, draw, finish
 
 BINS = 20
 """Most bins of the histogram of ranks; as few as leave 10 replicates in each."""
@@ -265,16 +266,18 @@ def _in_batches(
     settings: dict[str, Any], template: Problem, observed: Array, keys: PRNGKeyArray, batch: int
 ) -> Iterator[tuple[np.ndarray | None, bool]]:
     loss = read_loss(settings["loss"], settings["weight"]).fit(template, keys[0]).loss
+    before, guide = plan(template, settings["guide"], settings["precondition"])
     steps = whole(settings["steps"], "steps", "number of gradient steps")
     draws = whole(settings["draws"], "draws", "number of draws", least=2)
 
     def one(values: Array, key: PRNGKeyArray) -> tuple[Array, Array]:
         """Do what `gvi` does, with the same random numbers, on observations that have no numbers yet."""
         own = jax.random.split(key, 4)
-        problem = template._replace(observed=values)
+        problem, k = template._replace(observed=values), jax.random.split(own[2], 1)[0]
+        chart = condition(problem, loss, jnp.zeros(problem.prior.size), k).chart if before else None
         fitting = begin(
-            problem, loss, settings["guide"] or mean_field(), jax.random.split(own[2], 1)[0],
-            steps=steps, learning_rate=settings["learning_rate"], divergence=settings["divergence"],
+            problem, loss, guide, k,
+            steps=steps, learning_rate=settings["learning_rate"], divergence=settings["divergence"], chart=chart,
         )  # fmt: skip
         svi, losses = jax.lax.scan(
             lambda s, _: fitting.svi.stable_update(s, fitting.loss), fitting.start.svi, None, length=steps

@@ -70,6 +70,20 @@ class Posterior:
     observed: tuple[np.ndarray, ...]
     problem: Problem | None = dataclasses.field(default=None, repr=False)
 
+    def __repr__(self) -> str:
+        """Say how it was found, and what it says of the first entries of every parameter."""
+        found = "" if self.converged else ", not converged"
+        lines = [f"Posterior by {self.method}: {self.z.shape[2]} unknowns, {self.simulations} simulations{found}."]
+        lines.append(f"{'':32}{'mean':>10} {'5 %':>10} {'95 %':>10}  contraction")
+        mean, bounds, told = self.mean(), self.interval(0.9), self.contraction()
+        for name, values in mean.data_vars.items():
+            flat = [v.to_numpy().ravel() for v in (values, bounds[name][0], bounds[name][1])]
+            share, size = told[name].to_numpy().ravel(), flat[0].size
+            label = str(name) if values.ndim == 0 else f"{name}[0 of {size}]"
+            numbers = " ".join(f"{v[0]:>10.4g}" for v in flat)
+            lines.append(f"{label[:31]:<32}{numbers}  {share[0]:.2f}")
+        return "\n".join(lines)
+
     def mean(self) -> xr.Dataset:
         """Return the posterior mean of every parameter."""
         return self.samples.mean(("chain", "draw"))

@@ -13,16 +13,16 @@ import numpyro.distributions as dist
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 from numpyro.distributions import constraints
-from numpyro.infer import SVI, Trace_ELBO, autoguide, init_to_value
+from numpyro.infer import SVI, Trace_ELBO, TraceMeanField_ELBO, autoguide, init_to_value
 from numpyro.infer.elbo import ELBO
 
 from quesnay._checks import positive, whole
-from quesnay._errors import InputError, SolveError
+from quesnay._errors import InputError
 
 from .losses import AbstractLoss
 from .problem import Problem
 
-Guide = Callable[..., autoguide.AutoContinuous]
+Guide = Callable[..., autoguide.AutoGuide]
 """Makes a numpyro guide from a model, as numpyro's own classes do: guide(model, init_loc_fn=...)."""
 
 START = 0.37
@@ -31,7 +31,7 @@ MEMORY = 0.95
 """Of Adam's mean square of gradients, per step: they shrink by orders of magnitude while a guide narrows."""
 
 
-class _Independent(autoguide.AutoDiagonalNormal):
+class _Independent(autoguide.AutoNormal):
     # A step of the logarithm: a scale may fall by orders of magnitude, where data say much about an unknown.
     scale_constraint = constraints.positive
 
@@ -61,24 +61,45 @@ def flow(layers: int = 2, hidden: int = 32) -> Guide:
     )
 
 
+class Chart(NamedTuple):
+    """Coordinates u of a fit: z = centre + root u."""
+
+    centre: Float[Array, " size"]
+    root: Float[Array, "size size"]
+
+    def z(self, u: Float[Array, "*draws size"]) -> Float[Array, "*draws size"]:
+        """Return z."""
+        return self.centre + u @ self.root.T
+
+    @property
+    def volume(self) -> Float[Array, ""]:
+        """Logarithm of the volume in z of a unit cube of u."""
+        return jnp.linalg.slogdet(self.root)[1]
+
+
 class Fit(NamedTuple):
     """A fitted guide: what numpyro needs to draw from it, and how the fit went."""
 
-    guide: autoguide.AutoContinuous
+    guide: autoguide.AutoGuide
     params: dict[str, Any]
     losses: np.ndarray
+    chart: Chart | None = None
 
 
-def model_of(problem: Problem, loss: AbstractLoss, key: PRNGKeyArray | None = None) -> Callable[[], None]:
+def model_of(
+    problem: Problem, loss: AbstractLoss, key: PRNGKeyArray | None = None, chart: Chart | None = None
+) -> Callable[[], None]:
     """Return numpyro's model of a problem: z is standard normal, and two factors make it prior times exp(-loss).
 
-    With a key, a stochastic simulator meets the same random numbers at every evaluation; without, new ones each time.
+    With a key, a stochastic simulator meets the same random numbers at every evaluation; without, new ones each time. With a
+    chart, the site "z" holds u.
     """
 
     def model() -> None:
         normal = dist.Normal(jnp.zeros(problem.prior.size), 1.0).to_event(1)
-        z = jnp.asarray(numpyro.sample("z", normal))
-        numpyro.factor("prior", problem.prior.log_density(z) - normal.log_prob(z))
+        u = jnp.asarray(numpyro.sample("z", normal))
+        z, volume = (u, 0.0) if chart is None else (chart.z(u), chart.volume)
+        numpyro.factor("prior", problem.prior.log_density(z) + volume - normal.log_prob(u))
         own = numpyro.prng_key() if key is None and problem.draws else key
         numpyro.factor("data", -loss_at(problem, loss, z, own))
 
@@ -107,9 +128,11 @@ class Fitting(NamedTuple):
     """A fit that can be taken further, step by step."""
 
     svi: SVI
-    guide: autoguide.AutoContinuous
+    guide: autoguide.AutoGuide
     loss: AbstractLoss
     start: State
+    size: int
+    chart: Chart | None = None
 
 
 def begin(
@@ -122,8 +145,12 @@ def begin(
     learning_rate: float,
     divergence: ELBO | None = None,
     start: Float[Array, " size"] | None = None,
+    chart: Chart | None = None,
 ) -> Fitting:
-    """Return the fit before its first step: Adam, its learning rate falling to zero along a cosine over all steps."""
+    """Return the fit before its first step: Adam, its learning rate falling to zero along a cosine over all steps.
+
+    In a chart, a guide begins at its centre, as a standard normal of its coordinates.
+    """
     steps, rate = whole(steps, "steps", "number of gradient steps"), positive(learning_rate, "learning_rate")
     if not callable(guide):
         raise InputError(
@@ -131,13 +158,20 @@ def begin(
         )
 
     def model(loss: AbstractLoss) -> None:
-        model_of(problem, loss)()
+        model_of(problem, loss, chart=chart)()
 
-    z = jnp.zeros(problem.prior.size) if start is None else start
-    built = guide(model, init_loc_fn=init_to_value(values={"z": z}))
+    z = jnp.zeros(problem.prior.size) if start is None or chart is not None else start
+    scale = {"init_scale": 1.0} if chart is not None and "init_scale" in getattr(guide, "keywords", {}) else {}
+    built = guide(_sites(problem.prior.size), init_loc_fn=init_to_value(values={"z": z}), **scale)
     schedule = optax.cosine_decay_schedule(rate, steps)
-    svi = SVI(model, built, optax.adam(schedule, b2=MEMORY), divergence or Trace_ELBO())
-    return _at(Fitting(svi, built, loss, State(None, np.zeros(0))), key, None)
+    svi = SVI(model, built, optax.adam(schedule, b2=MEMORY), divergence or _kullback_leibler(built))
+    return _at(Fitting(svi, built, loss, State(None, np.zeros(0)), problem.prior.size, chart), key, None)
+
+
+def _kullback_leibler(guide: autoguide.AutoGuide) -> ELBO:
+    """Return the divergence from the prior, in closed form for independent normals: estimated from one draw, its gradient is
+    as noisy as that of the data for every unknown that the data say little of."""
+    return TraceMeanField_ELBO() if isinstance(guide, _Independent) else Trace_ELBO()
 
 
 def again(fitting: Fitting, loss: AbstractLoss, key: PRNGKeyArray, fit: Fit) -> Fitting:
@@ -146,16 +180,19 @@ def again(fitting: Fitting, loss: AbstractLoss, key: PRNGKeyArray, fit: Fit) -> 
 
 
 def _at(fitting: Fitting, key: PRNGKeyArray, params: dict[str, Any] | None) -> Fitting:
-    try:
-        state = fitting.svi.init(key, fitting.loss, init_params=params)
-    except RuntimeError as error:
-        if "valid initial parameters" not in str(error):
-            raise
-        raise SolveError(
-            "The loss or its derivative is not finite where the fit begins; narrow the prior to where the simulator runs, or "
-            "give scouts= to begin at the best of some prior draws."
-        ) from None
+    # The guide's parameters depend on the sites of the model, not on the simulator, which need not run for them.
+    bare = SVI(_sites(fitting.size), fitting.guide, fitting.svi.optim, fitting.svi.loss)
+    state = bare.init(key, fitting.loss, init_params=params)
+    fitting.svi.constrain_fn = bare.constrain_fn
     return fitting._replace(start=State(state, np.zeros(0)))
+
+
+def _sites(size: int) -> Callable[[AbstractLoss], None]:
+    def model(loss: AbstractLoss) -> None:
+        del loss
+        numpyro.sample("z", dist.Normal(jnp.zeros(size), 1.0).to_event(1))
+
+    return model
 
 
 def advance(fitting: Fitting, state: State, steps: int) -> State:
@@ -171,9 +208,10 @@ def _steps(svi: SVI, state: Any, loss: AbstractLoss, steps: int) -> tuple[Any, A
 
 def finish(fitting: Fitting, state: State) -> Fit:
     """Return what was fitted."""
-    return Fit(fitting.guide, fitting.svi.get_params(state.svi), state.losses)
+    return Fit(fitting.guide, fitting.svi.get_params(state.svi), state.losses, fitting.chart)
 
 
 def draw(fit: Fit, key: PRNGKeyArray, count: int) -> Float[Array, "count size"]:
     """Return draws of z from a fitted guide."""
-    return fit.guide.sample_posterior(key, fit.params, sample_shape=(count,))["z"]
+    u = fit.guide.sample_posterior(key, fit.params, sample_shape=(count,))["z"]
+    return u if fit.chart is None else fit.chart.z(u)

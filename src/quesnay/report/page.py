@@ -61,7 +61,7 @@ def html(run: Run) -> str:
     drawn = Drawn()
     parts = [
         (name, heading if isinstance(heading, str) else heading(run), content(run, drawn))
-        for name, heading, content in sections.PARTS
+        for name, heading, content in sections.parts(run)
     ]
     entries = "".join(f'<li><a href="#{name}">{tag("span", escape(heading))}</a></li>' for name, heading, _ in parts)
     body = "".join(

@@ -10,6 +10,7 @@ import numpy as np
 from .._errors import InputError
 from ..economy import Economy
 from ..supply import AbstractShock, SupplyModel, SupplyPath
+from .ensemble import Ensemble
 
 if TYPE_CHECKING:
     from .findings import Findings
@@ -40,11 +41,13 @@ class Run:
         The text of the scenario file.
     shocks:
         The shocks as sentences; by default they are derived from `shock`.
+    ensemble:
+        The scenario under draws of calibrated parameters, by `ensemble(...)`: the report then has fan charts.
 
     Raises
     ------
     InputError
-        The path has no base state, or its accounts are not those of the table.
+        The path has no base state, or its accounts are not those of the table; an ensemble of other days or regions.
     LabelError
         An outcome is not an account of the table.
     """
@@ -60,6 +63,7 @@ class Run:
     inputs: Mapping[str, str] = field(default_factory=dict)
     scenario: str | None = None
     shocks: tuple[str, ...] = ()
+    ensemble: Ensemble | None = None
 
     def __post_init__(self) -> None:
         shape = self.path.output.shape
@@ -70,6 +74,13 @@ class Run:
                 f"the path has shape {shape} and the table {self.economy.n} accounts; give a path (days, accounts) "
                 f"that was simulated from this table."
             )
+        if self.ensemble is not None:
+            days, regions = self.ensemble.output.shape[1], self.ensemble.regions
+            if days != shape[0] or regions != tuple(map(str, self.economy.regions)):
+                raise InputError(
+                    f"the ensemble has {days} days and {len(regions)} regions, the path {shape[0]} days and the table "
+                    f"{len(self.economy.regions)} regions; simulate both for the same days and table."
+                )
         for name in self.outcomes:
             self.economy.unit(name)
         object.__setattr__(self, "outcomes", tuple(dict.fromkeys(self.outcomes)))

@@ -1,10 +1,10 @@
 """The sections of the report: a paragraph that says what one sees, the figures, and the tables behind them."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import story, words
+from . import story, uncertainty, words
 from .analysis import Total
 from .assumptions import assumptions
 from .markup import bullets, legend, paragraph, table, tag
@@ -366,8 +366,16 @@ def _escaped(text: str) -> str:
     return escape(text)
 
 
+def parts(run: Run) -> list[tuple[str, Any, Any]]:
+    """Return the sections of a run's report: name, heading, and what they say; those of an ensemble where there is one."""
+    return [("output", "Output over time", over_time), *(ENSEMBLE if run.ensemble is not None else ()), *PARTS]
+
+
+ENSEMBLE = (
+    ("uncertainty", "How certain the losses are", uncertainty.uncertainty),
+    ("calibration", "What the observations say", uncertainty.calibration),
+)
 PARTS = (
-    ("output", "Output over time", over_time),
     ("sectors", "Which sectors lose output", sectors),
     ("waterfall", "From direct to total loss", waterfall),
     ("bottlenecks", "What held output back", bottlenecks),

@@ -22,7 +22,19 @@ def summary_sentences(run: Run) -> list[str]:
         f"({percent(abs(output.share))}), and value added {money(abs(added.change), currency)} "
         f"{'lower' if added.change < 0 else 'higher'} ({percent(abs(added.share))})."
     )
-    return [first, *filter(None, (_region(run), _indirect(found, currency), _cause(run), _people(run), _back(output)))]
+    rest = (_certainty(run), _region(run), _indirect(found, currency), _cause(run), _people(run), _back(output))
+    return [first, *filter(None, rest)]
+
+
+def _certainty(run: Run) -> str:
+    if run.ensemble is None:
+        return ""
+    lost = -run.ensemble.changes()[0].change.sum(axis=1)
+    low, middle, high = (money(float(v), run.economy.currency) for v in np.quantile(lost, [0.05, 0.5, 0.95]))
+    return (
+        f"These are the numbers at the mean of the calibrated parameters. In nine tenths of "
+        f"{number(run.ensemble.draws)} draws, output lost lies between {low} and {high}, with a median of {middle}."
+    )
 
 
 def _region(run: Run) -> str:
