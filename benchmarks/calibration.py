@@ -115,13 +115,49 @@ def methods(simulator, observed, key, shocks: int, abc: int):
         yield f"abc, {count} simulations", found
 
 
+def draw(rows: list[dict], out: Path) -> None:
+    """Draw both losses and the coverage against the number of model runs, every seed a line."""
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    import matplotlib.pyplot as plt
+
+    plt.rcParams |= {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "figure_2b"}
+    figure, panels = plt.subplots(1, 3, figsize=(9.6, 3.2), layout="constrained")
+    kinds = {
+        "ABC, one shock": ("#8a97a3", lambda r: r["method"].startswith("abc")),
+        "GVI, one shock": ("#1f6fb2", lambda r: r["shocks"] == 1 and "Gaussian" in r["method"]),
+        "GVI, four shocks": ("#a23b87", lambda r: r["shocks"] == 4 and "Gaussian" in r["method"]),
+    }
+    for seed in sorted({row["seed"] for row in rows}):
+        for label, (colour, chosen) in kinds.items():
+            own = [row for row in rows if row["seed"] == seed and chosen(row)]
+            runs = [row["simulations"] for row in own]
+            values = (
+                [r["in_sample"] for r in own],
+                [r["out_of_sample"] for r in own],
+                [r["coverage_90"]["all"] for r in own],
+            )
+            for axes, y in zip(panels, values, strict=True):
+                axes.plot(runs, y, "o-", ms=2.5, lw=1, color=colour, label=label if seed == 0 else None)
+    for axes, title in zip(panels, ("Loss in sample", "Loss out of sample", "Coverage of 90 % intervals"), strict=True):
+        axes.set(xscale="log", xlabel="Model runs", title=title)
+        axes.grid(alpha=0.3)
+    panels[0].set(yscale="log", ylabel="Mean squared error of output")
+    panels[1].set(yscale="log")
+    panels[2].axhline(0.9, color="black", lw=0.8, ls=":")
+    panels[0].legend(frameon=False, fontsize=8)
+    figure.savefig(out, metadata={"Date": None})
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--abc", type=int, default=30_000)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "calibration.json")
+    parser.add_argument("--figure", type=Path, help="where to draw it; with --seeds 0 from the results that are there")
     options = parser.parse_args()
-    rows = []
+    rows = [] if options.seeds else json.loads(options.out.read_text())["rows"]
     for seed in range(options.seeds):
         firms = Firms(seed)
         run = jax.jit(firms.run)
@@ -141,6 +177,8 @@ def main() -> None:
             "what": __doc__, "firms": FIRMS, "groups": GROUPS, "days": DAYS, "draws": DRAWS, "rows": rows,
         }  # fmt: skip
         options.out.write_text(json.dumps(record, indent=1) + "\n")
+    if options.figure:
+        draw(rows, options.figure)
 
 
 if __name__ == "__main__":
