@@ -5,8 +5,8 @@
 Every firm has two unknowns, its days of stock and its adjustment time; what is seen is the daily output of 100 groups of
 firms over 100 days. Networks are drawn from the packaged table (at least 90 % of its flows: a hundred firms have too few links
 for more), 14 links per firm, in float32. Every size runs in a process of its own: as many steps first, which compile, then the
-timed ones. Memory is the peak of the process, and what it was before the first fit. Run it again on another device: its rows are
-added to the same file.
+timed ones. Memory is the peak of the process, and what it was before the first fit. Run it again on another device: its rows
+are added to the same file.
 """
 
 import argparse

@@ -97,11 +97,15 @@ def test_a_killed_run_resumes_to_the_same_numbers(exact, tmp_path):
     assert done == [100, 120]
     np.testing.assert_array_equal(whole.z, again.z)
     assert [p.name for p in tmp_path.iterdir()] == [file.name]
-    for other in ({"guide": q.infer.low_rank(1)}, {"y": y + 1e-9}, {"key": jax.random.key(99)}, {"learning_rate": 0.2}):
+    others = (
+        {"guide": q.infer.low_rank(1)}, {"y": y + 1e-9}, {"key": jax.random.key(99)}, {"learning_rate": 0.2},
+        {"divergence": q.infer.renyi(0.5)}, {"loss": q.infer.EnergyScore(NOISE)},
+    )  # fmt: skip
+    for other in others:
         with pytest.raises(q.InputError, match="of another run"):
             q.infer.gvi(
-                simulator, prior, other.pop("y", y), loss=q.infer.Gaussian(NOISE), steps=120, checkpoint=file, resume=True,
-                **{"key": KEY, **other},
+                simulator, prior, other.pop("y", y), steps=120, checkpoint=file, resume=True,
+                **{"key": KEY, "loss": q.infer.Gaussian(NOISE), **other},
             )  # fmt: skip
     file.write_bytes(b"no checkpoint")
     with pytest.raises(q.InputError, match="cannot be read"):
@@ -191,3 +195,43 @@ def test_bad_input_gets_one_sentence(exact, name):
     with pytest.raises((q.InputError, q.LabelError), match=sentence) as caught:
         q.infer.gvi(call.pop("simulator"), call.pop("prior"), call.pop("observed"), **call)
     assert str(caught.value).count(". ") == 0
+
+
+def test_a_narrow_valley_far_from_the_prior_is_found():
+    """Growth a e^(r t) seen with a small error: the posterior is normal, with the Fisher information's deviations."""
+    days = jnp.arange(50)
+    simulator = lambda t: jnp.exp(t["a"] + t["r"] * days)  # noqa: E731
+    prior = {"a": dist.Normal(0.0, 1.0), "r": dist.Normal(0.1, 0.1)}
+    y = np.asarray(simulator({"a": 0.0, "r": 0.2})) + np.random.default_rng(0).normal(size=50)
+    found = q.infer.gvi(simulator, prior, y, key=KEY, loss=q.infer.Gaussian(1.0), steps=100, draws=4000)
+    slope = np.exp(0.2 * np.arange(50))[:, None] * np.stack([np.ones(50), 0.1 * np.arange(50)], axis=1)
+    exact = np.sqrt(np.diag(np.linalg.inv(slope.T @ slope + np.eye(2))))
+    np.testing.assert_allclose(found.z.std((0, 1)), exact, rtol=0.06)
+    assert (np.abs(found.z.mean((0, 1)) - [0.0, 1.0]) < 4 * exact).all()
+    assert found.diagnostics["distance_to_mode"] < 1e-3
+
+
+def test_where_the_simulator_does_not_run_is_not_silently_part_of_the_posterior():
+    simulator = lambda t: jnp.where(t["a"] > -1, t["a"], jnp.nan) * jnp.ones(1)  # noqa: E731
+    with pytest.warns(q.ConvergenceWarning, match="where the simulator runs"):
+        found = q.infer.gvi(
+            simulator, {"a": dist.Normal(0.0, 1.0)}, [0.0], key=KEY, loss=q.infer.Gaussian(2.0), steps=200
+        )
+    assert not found.converged
+
+
+def test_nan_where_nothing_was_observed_is_no_fault(exact):
+    simulator, prior, y, *_ = exact
+    gap = np.arange(len(y)) == 1
+    ragged = lambda t: jnp.where(gap, jnp.nan, simulator(t))  # noqa: E731
+    one, other = (
+        q.infer.gvi(s, prior, np.where(gap, np.nan, y), key=KEY, loss=q.infer.Gaussian(NOISE), steps=20, missing=True)
+        for s in (ragged, simulator)
+    )
+    np.testing.assert_array_equal(one.z, other.z)
+
+
+def test_a_key_is_one_of_jax(exact):
+    simulator, prior, y, *_ = exact
+    with pytest.raises(q.InputError, match=r"jax\.random\.key\(0\)"):
+        q.infer.gvi(simulator, prior, y, key=0, loss=q.infer.Gaussian(NOISE))

@@ -56,7 +56,7 @@ def _first(error: Any, data: dict[str, Any], schema: Schema) -> str:
         tags = _tags(_at(schema, location))
         return f"{key}.kind = {quoted(given.get('kind'))} is not allowed; choose from {', '.join(tags)}"
     if kind == "value_error":
-        return f"{key}: {context['error']}"
+        return f"{key}: {context['error']}" if key else str(context["error"])
     allowed = _at(schema, location).get("description") or _at(schema, location[:-1]).get("description", "another value")
     return f"{key} = {quoted(given)} is not allowed; expected: {allowed}"
 

@@ -16,14 +16,17 @@ from quesnay._errors import InputError
 Tree = TypeVar("Tree")
 
 
-def digest(run: object) -> str:
-    """Return a fingerprint of everything that a run depends on, as far as it is numbers."""
-    found = hashlib.sha256()
+def digest(run: object, words: str) -> str:
+    """Return a fingerprint of what a run depends on: its numbers, and in words what else was chosen.
+
+    Numbers count in any order: some distributions list theirs in one that changes from process to process.
+    """
+    found = []
     for leaf in jax.tree.leaves(run):
         if isinstance(leaf, (jax.Array, np.ndarray, int, float)):
             values = _plain(leaf)
-            found.update(f"{values.dtype}{values.shape}".encode() + values.tobytes())
-    return found.hexdigest()
+            found.append(f"{values.dtype}{values.shape}{hashlib.sha256(values.tobytes()).hexdigest()}")
+    return hashlib.sha256("\n".join([*sorted(found), words]).encode()).hexdigest()
 
 
 def write(path: str | Path, state: object, run: str) -> None:

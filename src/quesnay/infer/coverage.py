@@ -23,7 +23,7 @@ from .identify import blank
 from .losses import MMD, AbstractLoss, Custom, EnergyScore, Gaussian, SquaredError, Weighted, read_loss
 from .posterior import prior_spread
 from .prior import Prior, entries, read_prior
-from .problem import Problem, flat, read_problem
+from .problem import Problem, flat, read_problem, split
 from .variational import begin, draw, finish
 
 BINS = 20
@@ -158,7 +158,7 @@ def coverage(
     shares = _levels(levels)
     space = read_prior(prior)
     names = entries(space, labels)
-    keys = jax.random.split(key, 4)
+    keys = split(key, 4)
     truths = space.sample(keys[0], count)
     template = read_problem(simulator, space, blank(simulator, space, key))
     observed = _observe(template, truths, noise, keys[1])

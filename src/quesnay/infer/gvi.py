@@ -1,5 +1,7 @@
 """Generalised variational inference: the guide q that minimises E_q[loss] + D(q || prior)."""
 
+import dataclasses
+import functools
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -21,10 +23,14 @@ from . import checkpoints
 from .conditioning import MOST, condition
 from .losses import AbstractLoss, Fitted, read_loss
 from .posterior import Posterior, make_posterior
-from .problem import Problem, read_problem
+from .problem import Problem, read_problem, split
 from .progress import Told, told
 from .variational import Chart, Fitting, Guide, State, advance, begin, draw, finish, loss_at, mean_field
 
+WORTH = 0.5
+"""Nats by which a loss must still change to count."""
+ASTRAY = 0.02
+"""Share of the last steps that may end where the simulator does not run."""
 CHUNK = 25
 """Steps between two looks at a fit: for its progress, its checkpoint and its health."""
 
@@ -85,7 +91,8 @@ def gvi(
         None is Kullback and Leibler's; `renyi(alpha)` the generalised one.
     precondition:
         Look for the mode first, and fit in coordinates in which the curvature there is that of a standard normal; it takes 152
-        simulations and two for each unknown. None does so for up to 100 unknowns where no guide is given.
+        simulations, two for each unknown, and some tens for the end of the search. None does so for up to 100 unknowns where no
+        guide is given and the simulator does not draw (the mode would be that of one realisation).
     scouts:
         Prior draws that are simulated first; the fit begins at the best of them, or at the prior's centre if that is better.
     starts:
@@ -129,17 +136,17 @@ def gvi(
         raise InputError("A run with several starts cannot be resumed; give starts=1.")
     if divergence is not None and not isinstance(divergence, ELBO):
         raise InputError(f"divergence is a {type(divergence).__name__}; give None or infer.renyi(alpha).")
-    keys = jax.random.split(key, 4)
+    keys = split(key, 4)
     given = read_loss(loss, weight)
     fitted = given.fit(problem, keys[0])
     begun = _starts(problem, fitted, whole(scouts, "scouts", "number of scouts", least=0), tries, keys[1])
     before, form = plan(problem, guide, precondition)
-    best, used, astray = None, 0, 0
+    best, used, astray, away = None, 0, 0, math.nan
     for number, (start, own) in enumerate(zip(begun.points, jax.random.split(keys[2], tries), strict=True)):
         chart = None
         if before:
-            chart, more, bad = _condition(problem, fitted.loss, start, own)
-            used, astray = used + more, astray + int(bad)
+            chart, more, bad, away = _condition(problem, fitted.loss, start, own)
+            used, astray, away = used + int(more), astray + int(bad), float(away)
 
         def prepare(
             chart: Chart | None, own_loss: AbstractLoss, own: PRNGKeyArray = own, start: Array = start
@@ -149,7 +156,8 @@ def gvi(
                 steps=total, learning_rate=learning_rate, divergence=divergence, start=start, chart=chart,
             )  # fmt: skip
 
-        run = checkpoints.digest((problem[1:4], given, key, total, learning_rate))
+        chosen = (divergence, before, scouts, problem.prior.names, form, given)
+        run = checkpoints.digest((problem[1:4], given, divergence, key, total, learning_rate), _words(chosen))
         with told(progress) as tell:
             fitting, state = _run(prepare, chart, fitted.loss, total, checkpoint, resume, tell, run)
         health = _health(state.losses)
@@ -168,6 +176,7 @@ def gvi(
             "steps": total, "not_finite": health.not_finite, "first_loss": health.first, "last_loss": health.last,
             "still_falling": health.falling, "start": number, "starts": tries, "scouts": scouts,
             "scouts_not_finite": begun.not_finite, "preconditioned": before, "search_not_finite": astray,
+            "distance_to_mode": None if math.isnan(away) else away,
             "missing": problem.missing,
         },
     )  # fmt: skip
@@ -194,7 +203,9 @@ def plan(problem: Problem, guide: Guide | None, precondition: bool | None) -> tu
     """Return whether a fit is preconditioned, and its guide."""
     if precondition not in (None, True, False):
         raise InputError(f"precondition is {precondition!r}; give True, False, or None.")
-    before = guide is None and problem.prior.size <= MOST if precondition is None else precondition
+    before = (
+        guide is None and not problem.draws and problem.prior.size <= MOST if precondition is None else precondition
+    )
     return before, guide or mean_field()
 
 
@@ -227,6 +238,26 @@ def _starts(problem: Problem, fitted: Fitted, scouts: int, tries: int, key: PRNG
         )
     order = np.argsort(np.where(finite, values, np.inf), kind="stable")[:tries]
     return Begun(z[order], len(z) * fitted.loss.draws, int((~finite).sum()))
+
+
+def _words(chosen: Any) -> str:
+    """Return choices as text, without what differs from process to process: numbers of arrays, and addresses."""
+    if isinstance(chosen, tuple):
+        return " ".join(map(_words, chosen))
+    if isinstance(chosen, functools.partial):
+        return _words((chosen.func, tuple(sorted((k, v) for k, v in chosen.keywords.items()))))
+    if isinstance(chosen, AbstractLoss):
+        fields = (getattr(chosen, f.name) for f in dataclasses.fields(chosen))
+        return _words((type(chosen), tuple(v for v in fields if not isinstance(v, (jax.Array, np.ndarray)))))
+    if isinstance(chosen, ELBO):
+        return _words(
+            (type(chosen), tuple(f"{k}={v}" for k, v in sorted(vars(chosen).items()) if isinstance(v, (int, float))))
+        )
+    return getattr(
+        chosen,
+        "__qualname__",
+        str(chosen) if isinstance(chosen, (str, int, float, type(None))) else type(chosen).__name__,
+    )
 
 
 def _run(
@@ -267,8 +298,9 @@ class Health(NamedTuple):
 def _health(losses: np.ndarray) -> Health:
     """Judge a fit by the fifths of its losses.
 
-    `falling` where the last one lies below the one before by more than 2 standard errors and 2 %; not converged either where it
-    lies above the first by as much.
+    `falling` where the last one lies below the one before by more than 2 standard errors and half a nat; not converged either
+    where it lies above the first by as much, or where one in fifty of its steps was not finite: the posterior then holds
+    parameters under which the simulator does not run, and which the loss cannot see.
     """
     finite = losses[np.isfinite(losses)]
     bad = len(losses) - len(finite)
@@ -278,14 +310,15 @@ def _health(losses: np.ndarray) -> Health:
     last, before = finite[-n:], finite[-2 * n : -n]
     first, end = float(np.median(finite[:n])), float(np.median(last))
     falling, rising = n >= 5 and _above(before, last), n >= 5 and _above(last, finite[:n])
-    return Health(first, end, bad, falling, not falling and bad <= 0.1 * len(losses) and not rising)
+    astray = bad > 0.1 * len(losses) or np.mean(~np.isfinite(losses[-max(len(losses) // 5, 1) :])) > ASTRAY
+    return Health(first, end, bad, falling, not falling and not astray and not rising)
 
 
 def _above(high: np.ndarray, low: np.ndarray) -> bool:
-    """Say whether losses lie above others by more than 2 standard errors of their difference, and 2 %."""
+    """Say whether losses lie above others by more than 2 standard errors of their difference, and `WORTH` nats."""
     apart = high.mean() - low.mean()
     error = math.sqrt(high.var() / len(high) + low.var() / len(low))
-    return bool(apart > 2 * error and apart > 0.02 * abs(low.mean()))
+    return bool(apart > 2 * error and apart > WORTH)
 
 
 def _judge(health: Health, throw: bool) -> None:
@@ -299,7 +332,7 @@ def _judge(health: Health, throw: bool) -> None:
     elif not health.converged:
         warnings.warn(
             f"The fit is not to be trusted: {health.not_finite} steps had no finite loss, and the loss went from "
-            f"{health.first:.4g} to {health.last:.4g}; take a lower learning_rate or a narrower prior.",
+            f"{health.first:.4g} to {health.last:.4g}; take a lower learning_rate, or a prior of where the simulator runs.",
             ConvergenceWarning,
             stacklevel=3,
         )

@@ -16,7 +16,7 @@ from quesnay._errors import InputError, SolveError
 
 from .losses import Gaussian
 from .prior import Parameter, Prior, entries, read_prior
-from .problem import Problem, read_problem, takes_key
+from .problem import Problem, read_problem, split, takes_key
 
 LIMIT = 10_000
 """Most unknowns whose information matrix is formed and decomposed."""
@@ -145,7 +145,7 @@ def identify(
     if count and at is not None:
         raise InputError("at is one point and draws asks for several from the prior; give one of the two.")
     names = entries(space, labels)
-    keys = jax.random.split(key, 3)
+    keys = split(key, 3)
     points = space.sample(keys[0], count) if count else unconstrain(space, at)[None]
     problem = _problem(simulator, space, keys[1])
     spread = Gaussian(scale).fit(problem, keys[1]).loss.scale  # type: ignore[attr-defined]

@@ -17,7 +17,7 @@ from quesnay._errors import ConvergenceWarning, InputError, SolveError
 
 from .losses import AbstractLoss, Fitted, read_loss
 from .posterior import Posterior, make_posterior
-from .problem import Problem, read_problem
+from .problem import Problem, read_problem, split
 from .variational import loss_at
 
 LIMIT = 2000
@@ -85,7 +85,7 @@ def map(  # noqa: A001
     Source: Kingma and Ba (2015), ICLR; Byrd, Lu, Nocedal and Zhu (1995), SIAM J. Sci. Comput. 16.
     """
     problem = read_problem(simulator, prior, observed, missing=missing)
-    keys = jax.random.split(key, 3)
+    keys = split(key, 3)
     fitted = read_loss(loss, weight).fit(problem, keys[0])
     slope = jax.jit(jax.value_and_grad(objective(problem, fitted.loss, keys[1])))
     found = find_mode(slope, _starts(problem, fitted, starts, keys[2]), steps, learning_rate)
@@ -154,7 +154,7 @@ def laplace(
     many, size = whole(draws, "draws", "number of draws", least=2), problem.prior.size
     if size > LIMIT:
         raise InputError(f"The prior has {size} unknowns, too many for a Hessian (at most {LIMIT}); use infer.gvi.")
-    keys = jax.random.split(key, 4)
+    keys = split(key, 4)
     fitted = read_loss(loss, weight).fit(problem, keys[0])
     function = objective(problem, fitted.loss, keys[1])
     slope = jax.jit(jax.value_and_grad(function))

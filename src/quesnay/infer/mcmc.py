@@ -18,7 +18,7 @@ from quesnay._errors import ConvergenceWarning, SolveError
 from .laplace import objective
 from .losses import AbstractLoss, Fitted, read_loss
 from .posterior import Posterior, make_posterior
-from .problem import Problem, read_problem
+from .problem import Problem, read_problem, split
 from .variational import loss_at
 
 CHUNK = 50
@@ -102,7 +102,7 @@ def mcmc(
     whole(chains, "chains", "number of chains")
     accept = positive(target_accept, "target_accept", 1.0)
     instance(dense, bool, "dense", "True or False")
-    keys = jax.random.split(key, 5)
+    keys = split(key, 5)
     fitted = read_loss(loss, weight).fit(problem, keys[0])
     begun = _starts(problem, fitted, chains, keys[1:4], throw)
     kernel = NUTS(potential_fn=objective(problem, fitted.loss, keys[1]), target_accept_prob=accept, dense_mass=dense)

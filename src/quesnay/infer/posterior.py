@@ -186,6 +186,8 @@ class Posterior:
         }  # fmt: skip
         data.attrs["quesnay_posterior"] = json.dumps(about)
         part = path.with_name(f".{path.name}.part")
+        if not path.absolute().parent.is_dir():
+            raise InputError(f"{path}: there is no folder {path.parent}; make it first, or give another path.")
         try:
             data.to_netcdf(part)
             part.replace(path)

@@ -34,9 +34,9 @@ class Problem(NamedTuple):
         return int(np.sum(~np.asarray(self.seen)))
 
     def simulate(self, z: Float[Array, " size"], key: PRNGKeyArray) -> Float[Array, " p"]:
-        """Return the simulated observations of one z, all series in one vector."""
+        """Return the simulated observations of one z, all series in one vector; what was not observed is 0."""
         theta = self.prior.constrain(z)
-        return flat(self.simulator(theta, key) if self.draws else self.simulator(theta))
+        return jnp.where(self.seen, flat(self.simulator(theta, key) if self.draws else self.simulator(theta)), 0.0)
 
 
 def read_problem(simulator: Any, prior: Any, observed: Any, *, missing: bool = False) -> Problem:
@@ -91,6 +91,20 @@ def takes_key(simulator: Callable[..., Any]) -> bool:
             f"simulator takes {len(required)} arguments; give a function of a dict of parameters, or of it and a key."
         )
     return len(required) == 2
+
+
+def split(key: Any, count: int) -> PRNGKeyArray:
+    """Return keys from one, or say what a key is.
+
+    Raises
+    ------
+    InputError
+        No random key of JAX.
+    """
+    try:
+        return jax.random.split(key, count)
+    except (TypeError, ValueError):
+        raise InputError(f"key is {key!r}; give a random key of JAX, such as jax.random.key(0).") from None
 
 
 def flat(values: PyTree) -> Float[Array, " p"]:

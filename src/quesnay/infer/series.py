@@ -142,7 +142,7 @@ def _value(where: str, text: str) -> float:
     if not text:
         return np.nan
     try:
-        value = float(text)
+        value = np.inf if "_" in text else float(text)
     except ValueError:
         value = np.inf
     if not np.isfinite(value):
@@ -188,7 +188,7 @@ def _refuse_first_days(path: Path, dates: list[str]) -> None:
 def _refuse_twice(path: Path, rows: list[Row]) -> None:
     seen: dict[Any, int] = {}
     for r in rows:
-        first = seen.setdefault((r.period, r.series), r.line)
+        first = seen.setdefault((r.period[1:], r.series), r.line)
         if first != r.line:
             raise TableError(
                 f"{path}, line {r.line}: {name(r.series)} of {r.period[0]} stands in line {first} already; give it once."

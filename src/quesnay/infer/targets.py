@@ -155,13 +155,14 @@ def read_targets(
 
 
 def _targets(rows: list[Row], known: pd.DataFrame, steps: int, measure: str, base: float, variable: str) -> Targets:
-    periods = sorted({r.period for r in rows}, key=lambda p: (p[1], p[2]))
+    labels = {r.period[1:]: r.period[0] for r in rows}
+    periods = [(labels[span], *span) for span in sorted(labels)]
     series = list(dict.fromkeys(r.series for r in rows))
     values = np.full((len(periods), len(series)), np.nan)
-    row = {period: k for k, period in enumerate(periods)}
+    row = {period[1:]: k for k, period in enumerate(periods)}
     column = {place: k for k, place in enumerate(series)}
     for r in rows:
-        values[row[r.period], column[r.series]] = r.value
+        values[row[r.period[1:]], column[r.series]] = r.value
     mine = np.stack([member(place, known) for place in series], axis=1)
     groups, first = pd.factorize(pd.Series(list(map(bytes, np.packbits(mine, axis=1)))))
     at = [int(np.argmax(groups == k)) for k in range(len(first))]
@@ -197,8 +198,8 @@ def _accounts(accounts: Any) -> pd.DataFrame:
 
 
 def _refuse_scale(path: Any, values: np.ndarray, base: float) -> None:
-    if values.max() < base / 10 or values.min() > base * 10:
+    if values.max() < base / 10 or values.min() > base * 10 or values.min() < 0:
         raise TableError(
             f"{path}: the values are {values.min():g} to {values.max():g}, in an index whose base is {base:g}; "
-            f"give what the base state counts as (base=1 for shares), or measure='level'."
+            f'give what the base state counts as (base = 1 for shares), or measure = "level".'
         )

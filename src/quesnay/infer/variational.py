@@ -162,9 +162,17 @@ def begin(
 
     z = jnp.zeros(problem.prior.size) if start is None or chart is not None else start
     scale = {"init_scale": 1.0} if chart is not None and "init_scale" in getattr(guide, "keywords", {}) else {}
+    if problem.prior.size < 2 and getattr(guide, "func", None) is autoguide.AutoIAFNormal:
+        raise InputError("flow() needs at least two unknowns, and the prior has one; use mean_field().")
     built = guide(_sites(problem.prior.size), init_loc_fn=init_to_value(values={"z": z}), **scale)
     schedule = optax.cosine_decay_schedule(rate, steps)
-    svi = SVI(model, built, optax.adam(schedule, b2=MEMORY), divergence or _kullback_leibler(built))
+    # The curvature in a chart is about 1: near the mode, Adam turns into gradient descent of rate 1 there, which is stable.
+    svi = SVI(
+        model,
+        built,
+        optax.adam(schedule, b2=MEMORY, eps=1e-8 if chart is None else rate),
+        divergence or _kullback_leibler(built),
+    )
     return _at(Fitting(svi, built, loss, State(None, np.zeros(0)), problem.prior.size, chart), key, None)
 
 
