@@ -86,7 +86,7 @@ def draw(rows: list[dict], out: Path) -> None:
         left.fill_between(firms, [r["seconds"][0] for r in own], [r["seconds"][-1] for r in own], alpha=0.2)
         right.plot(firms, [(r["device_peak_bytes"] or r["process_peak_bytes"]) / 2**30 for r in own], "o-", ms=3)
     left.set(xscale="log", yscale="log", xlabel="Firms", ylabel=f"Seconds for {STEPS} steps")
-    right.set(xscale="log", yscale="log", xlabel="Firms", ylabel="Peak memory, GiB")
+    right.set(xscale="log", ylim=(0, None), xlabel="Firms", ylabel="Peak memory, GiB")
     left.legend(frameon=False)
     for axes in (left, right):
         axes.grid(alpha=0.3)
