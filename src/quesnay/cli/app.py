@@ -31,6 +31,10 @@ app = typer.Typer(
 )
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print a machine-readable summary, and nothing else.")]
+SeedOption = Annotated[
+    int | None,
+    typer.Option("--seed", min=0, max=2**32 - 1, metavar="N", help="Use this seed instead of the scenario's."),
+]
 
 
 def _version(asked: bool) -> None:
@@ -91,10 +95,7 @@ def run_(
     scenario: Annotated[Path, typer.Argument(metavar="SCENARIO.toml", help="The scenario file.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the results.", show_default=False)],
     json: JsonOption = False,
-    seed: Annotated[
-        int | None,
-        typer.Option("--seed", min=0, max=2**32 - 1, metavar="N", help="Use this seed instead of the scenario's."),
-    ] = None,
+    seed: SeedOption = None,
 ) -> None:
     """Run a scenario file and write its report.
 
@@ -109,10 +110,7 @@ def calibrate(
     scenario: Annotated[Path, typer.Argument(metavar="SCENARIO.toml", help="The scenario file.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the results.", show_default=False)],
     json: JsonOption = False,
-    seed: Annotated[
-        int | None,
-        typer.Option("--seed", min=0, max=2**32 - 1, metavar="N", help="Use this seed instead of the scenario's."),
-    ] = None,
+    seed: SeedOption = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where a run of this scenario into this folder was stopped.")
     ] = False,

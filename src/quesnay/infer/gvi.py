@@ -162,9 +162,9 @@ def gvi(
             fitting, state = _run(prepare, chart, fitted.loss, total, checkpoint, resume, tell, run)
         health = _health(state.losses)
         if best is None or health.last < best[1].last:
-            best = (finish(fitting, state), health, number)
+            best = (finish(fitting, state), health, number, away)
     assert best is not None
-    fit, health, number = best
+    fit, health, number, away = best
     _judge(health, throw)
     simulations = (
         fitted.simulations + begun.simulations + used + total * tries * fitted.loss.draws * _particles(divergence)
