@@ -3,6 +3,7 @@ from . import equilibrium as equilibrium
 from . import infer as infer
 from . import report as report
 from . import supply as supply
+from . import update as update
 from ._errors import ConvergenceWarning as ConvergenceWarning
 from ._errors import InputError as InputError
 from ._errors import LabelError as LabelError

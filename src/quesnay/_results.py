@@ -43,6 +43,10 @@ class RESULTS(optx.RESULTS):  # pyright: ignore[reportGeneralTypeIssues]
         "replaces buy from each other; give more max_steps or a larger tolerance; throw=False returns the last levels, and "
         "`steps` of systemic_risk says which scenarios took all of them."
     )
+    unbalanced = (
+        "The table was not brought to its margins within the steps allowed; make margins soft with row_sd, column_sd and "
+        "cell_sd, or take the last table, whose `deviation` says what it misses, with throw=False."
+    )
     not_finite = "The simulation produced a value that is not finite; check the inputs for extreme or missing values."
 
 

@@ -1,0 +1,102 @@
+"""Targets for parts of a table: bilateral trade, a country's intermediate use, one well-known cell."""
+
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+from numpy.typing import ArrayLike
+
+from quesnay._checks import floating, integers, require
+from quesnay._errors import InputError
+
+
+class Blocks(eqx.Module):
+    """Disjoint parts of a table whose sums are known: the third dimension of a multi-regional balance.
+
+    Attributes
+    ----------
+    label:
+        Block of each cell (n, m), from 0; -1 for cells in none.
+    total:
+        Sum of each block (k,), in currency.
+    sd:
+        Standard deviation of each total (k,), or of all; None where they are exact.
+
+    Raises
+    ------
+    InputError
+        Labels that are no integers from -1 to k - 1; totals that are not finite.
+    """
+
+    label: Int[Array, "n m"]
+    total: Float[Array, " k"]
+    sd: Float[Array, " k"] | None
+
+    def __init__(self, label: ArrayLike, total: ArrayLike, *, sd: ArrayLike | None = None):
+        self.label = jnp.asarray(
+            integers(label, "label", "an integer array (n, m): the block of each cell, -1 for none")
+        )
+        self.total = floating(total, "total")
+        if self.label.ndim != 2 or self.total.ndim != 1:
+            raise InputError(
+                f"label has shape {self.label.shape} and total {self.total.shape}; give the block of each cell (n, m) and "
+                f"the sum of each block (k,)."
+            )
+        blocks = self.total.shape[0]
+        require(
+            lambda label: (label >= -1) & (label < blocks),
+            f"label names blocks beyond the {blocks} totals; give integers from -1 (in no block) to {blocks - 1}.",
+            self.label,
+        )
+        require(np.isfinite, "total has entries that are not finite.", self.total)
+        self.sd = None if sd is None else deviations(sd, (blocks,), "sd of the blocks")
+
+    @classmethod
+    def between(cls, rows: ArrayLike, columns: ArrayLike, total: ArrayLike, *, sd: ArrayLike | None = None) -> "Blocks":
+        """Return the blocks between groups of rows and groups of columns, such as bilateral trade between regions.
+
+        Parameters
+        ----------
+        rows, columns:
+            Group of each row (n,) and of each column (m,), from 0; -1 for none.
+        total:
+            Sums (groups of rows, groups of columns), in currency; NaN where a block has no target.
+        sd:
+            Standard deviations, of the shape of total, or one for all.
+        """
+        what = "the group of each, from 0; -1 for none"
+        row, column = (jnp.asarray(integers(g, name, what)) for g, name in ((rows, "rows"), (columns, "columns")))
+        sums = floating(total, "total")
+        if row.ndim != 1 or column.ndim != 1 or sums.ndim != 2:
+            raise InputError(
+                f"rows has shape {row.shape}, columns {column.shape} and total {sums.shape}; give the group of each row (n,) "
+                f"and column (m,), and the sums (groups of rows, groups of columns)."
+            )
+        for group, name, groups in ((row, "rows", sums.shape[0]), (column, "columns", sums.shape[1])):
+            require(
+                lambda g, groups=groups: (g >= -1) & (g < groups),
+                f"{name} names groups beyond the {groups} of total; give integers from -1 (in none) to {groups - 1}.",
+                group,
+            )
+        known = np.asarray(~np.isnan(np.asarray(sums)))
+        number = np.where(known, np.cumsum(known.ravel()).reshape(known.shape) - 1, -1)
+        inside = (row[:, None] >= 0) & (column[None, :] >= 0)
+        label = jnp.where(inside, jnp.asarray(number)[row[:, None], column[None, :]], -1)
+        some = np.flatnonzero(known)
+        spread = None if sd is None else jnp.broadcast_to(floating(sd, "sd"), sums.shape).ravel()[some]
+        return cls(label, sums.ravel()[some], sd=spread)
+
+
+def deviations(sd: Any, shape: tuple[int, ...], name: str) -> Array:
+    """Return standard deviations of a shape, or raise `InputError`; one number stands for all."""
+    values = floating(sd, name)
+    if values.shape not in ((), shape):
+        raise InputError(f"{name} has shape {values.shape}; give {shape}, or one number for all.")
+    require(
+        lambda s: s >= 0,
+        f"{name} has negative or missing entries; give 0 or more (inf for a sum that is unknown).",
+        values,
+    )
+    return jnp.broadcast_to(values, shape)

@@ -1,0 +1,45 @@
+"""Random tables with margins that some table has, and plain loops to compare with."""
+
+import numpy as np
+
+
+def table_and_margins(seed, n=5, m=5, *, signed=False, density=0.8):
+    """Return Z0 (n, m) and the row and column sums of another table with the same zeros and signs."""
+    rng = np.random.default_rng(seed)
+    Z0 = np.exp(rng.normal(0, 1.5, (n, m))) * (rng.uniform(size=(n, m)) < density)
+    # A band without zeros keeps rows and columns from being empty, and the margins from forcing cells to 0.
+    Z0 += np.where((np.arange(n)[:, None] - np.arange(m)) % max(n, m) < 2, np.exp(rng.normal(0, 1.5, (n, m))), 0)
+    if signed:
+        Z0 *= np.where(rng.uniform(size=(n, m)) < 0.3, -1, 1)
+    truth = Z0 * np.exp(rng.normal(0, 0.4, (n, m)))
+    return Z0, truth.sum(1), truth.sum(0)
+
+
+def plain_ras(Z, rows, columns, rounds=5000):
+    """RAS as the textbook has it."""
+    Z = Z.copy()
+    for _ in range(rounds):
+        Z *= (rows / Z.sum(1))[:, None]
+        Z *= columns / Z.sum(0)
+    return Z
+
+
+def plain_gras(Z, rows, columns, rounds=5000):
+    """GRAS as in Junius and Oosterhaven (2003) and Temurshoev, Miller and Bouwmeester (2013)."""
+    P, N = np.maximum(Z, 0), np.maximum(-Z, 0)
+    r, s = np.ones(Z.shape[0]), np.ones(Z.shape[1])
+
+    def root(target, p, n):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(p > 0, (target + np.sqrt(target**2 + 4 * p * n)) / (2 * p), -n / target)
+
+    for _ in range(rounds):
+        r = root(rows, P @ s, N @ (1 / s))
+        s = root(columns, r @ P, (1 / r) @ N)
+    return r[:, None] * P * s - N / r[:, None] / s
+
+
+def differences(f, step=1e-4):
+    """Return `f'(0)` by central differences of the fourth order."""
+    near, far = (float(f(step) - f(-step)), float(f(2 * step) - f(-2 * step)))
+    return (8 * near - far) / (12 * step)
