@@ -43,6 +43,10 @@ class RESULTS(optx.RESULTS):  # pyright: ignore[reportGeneralTypeIssues]
         "replaces buy from each other; give more max_steps or a larger tolerance; throw=False returns the last levels, and "
         "`steps` of systemic_risk says which scenarios took all of them."
     )
+    not_fitted = (
+        "The fit did not converge within its max_steps; give it more of them, a prior nearer to the data, or more noise; "
+        "throw=False returns the last technology."
+    )
     unbalanced = (
         "The table was not brought to its margins within the steps allowed; make margins soft with row_sd, column_sd and "
         "cell_sd, or take the last table, whose `deviation` says what it misses, with throw=False."

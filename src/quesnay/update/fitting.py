@@ -1,0 +1,276 @@
+"""`fit`: technical coefficients learned from several years of outputs and final demand, with their uncertainty."""
+
+from collections.abc import Mapping
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import ndtri
+from jaxtyping import Array, Float, Int
+from numpy.typing import ArrayLike
+
+from quesnay._checks import concrete, first_bad, floating, positive, require, whole
+from quesnay._errors import InputError
+from quesnay._results import RESULTS, raise_unless_successful, result_if
+
+from .blocks import deviations
+from .gauss_newton import Curvature, Objective, Observations, mode
+
+TOLERANCE = 1e-8
+MAX_STEPS = 500
+
+
+class Fit(eqx.Module):
+    """A posterior of technical coefficients: its mode, its curvature, and what of it the data say.
+
+    Attributes
+    ----------
+    A:
+        Most likely coefficients (n, n); productive (Hawkins-Simon).
+    sd:
+        Posterior standard deviation of A (n, n), to first order: `A log_sd`.
+    log_sd:
+        Posterior standard deviation of log A (n, n).
+    effective_parameters:
+        `tr(J S J' (J S J' + R)^-1)`: how many of the n^2 coefficients, or combinations of them, the data determine.
+    output:
+        Outputs of the fitted technology (years, n), in currency.
+    residual:
+        `(x - output) / x` (years, n).
+    evidence:
+        Logarithm of the probability of the outputs under prior and noise (Laplace); of two priors the one with the higher is
+        better supported.
+    iterations:
+        Gauss-Newton steps.
+    result:
+        How the fit ended; `q.equilibrium.RESULTS[fit.result]` is the sentence where it failed.
+    data, curvature:
+        What `identify` needs.
+    """
+
+    A: Float[Array, "n n"]
+    log_sd: Float[Array, "n n"]
+    effective_parameters: Float[Array, ""]
+    output: Float[Array, "years n"]
+    residual: Float[Array, "years n"]
+    evidence: Float[Array, ""]
+    iterations: Int[Array, ""]
+    result: RESULTS
+    data: Observations
+    curvature: Curvature
+
+    @property
+    def sd(self) -> Float[Array, "n n"]:
+        return self.A * self.log_sd
+
+    def interval(self, level: float = 0.95) -> tuple[Float[Array, "n n"], Float[Array, "n n"]]:
+        """Return the ends of the central credible interval of each coefficient: `A exp(-+ z log_sd)`."""
+        z = ndtri(0.5 + positive(level, "level", below=1) / 2)
+        return self.A * jnp.exp(-z * self.log_sd), self.A * jnp.exp(z * self.log_sd)
+
+    def __repr__(self) -> str:
+        if not concrete(self.evidence) or not isinstance(self.evidence, jax.Array):
+            return eqx.tree_pformat(self)
+        cells = int(np.sum(np.asarray(self.data.spread * self.data.prior) > 0))
+        years, n = self.output.shape
+        ended = RESULTS[self.result] or f"{int(self.iterations)} iterations"
+        return (
+            f"Fit of {cells:,} coefficients of {n} accounts to {years} years: {float(self.effective_parameters):.1f} effective "
+            f"parameters, largest residual {float(jnp.max(jnp.abs(self.residual))):.1e}; {ended}"
+        )
+
+    def variables(self) -> Mapping[str, tuple[tuple[str, ...], Array, str, str]]:
+        """Return name -> (dims, values, unit, long name) for `economy.label`."""
+        square = ("account", "account_to")
+        return {
+            "A": (square, self.A, "1", "technical coefficients"),
+            "sd": (square, self.sd, "1", "posterior standard deviation of the coefficients"),
+            "log_sd": (square, self.log_sd, "1", "posterior standard deviation of their logarithms"),
+        }
+
+
+def fit(
+    A0: ArrayLike,
+    x: ArrayLike,
+    d: ArrayLike,
+    *,
+    prior_sd: ArrayLike,
+    noise_sd: ArrayLike,
+    inputs: ArrayLike | None = None,
+    inputs_sd: ArrayLike | None = None,
+    objective: Objective | None = None,
+    tolerance: float = TOLERANCE,
+    max_steps: int = MAX_STEPS,
+    throw: bool = True,
+) -> Fit:
+    """Return the technology that several years of outputs and final demand make likely, given a prior.
+
+    Minimises `sum_ij (log A_ij - log A0_ij)^2 / (2 prior_sd^2) + sum_ti ((x - L d)_ti / (noise_sd x_ti))^2 / 2`, plus the
+    objective, by Gauss-Newton steps in log A that never leave the productive region. Years of n outputs say something about n
+    combinations of n^2 coefficients; the prior says the rest, which is why there is no default for it.
+
+    Parameters
+    ----------
+    A0:
+        Prior technical coefficients (n, n) >= 0, productive; cells at 0 stay there. Rows may be in units of their own
+        (MJ, t), as long as x and d of the row are.
+    x, d:
+        Outputs > 0 and final demand (years, n), or (n,) for one year, in currency.
+    prior_sd:
+        Standard deviation of log A: (n, n), or one for all; 0 keeps a coefficient.
+    noise_sd:
+        Standard deviation of the observed outputs, relative to them: (years, n), (n,), or one for all.
+    inputs, inputs_sd:
+        Intermediate inputs (years, n) that each account bought, in currency, and their relative standard deviation: with
+        them the columns of A are observed as well as its rows, as in RAS. Their columns must be in one unit.
+    objective:
+        Function of A (n, n), in JAX operations, that is added to minus the log posterior: a penalty of emissions or of jobs
+        lost, times its weight. It moves the mode; uncertainty stays that of the data.
+    tolerance:
+        Largest Newton decrement at the end: distance from the mode in posterior standard deviations.
+    max_steps:
+        Gauss-Newton steps before the fit counts as failed.
+    throw:
+        Raise where the fit did not converge; with False the code is in `result`.
+
+    Raises
+    ------
+    InputError
+        Shapes that do not fit, outputs that are not positive, a negative coefficient, an A0 that is not productive, no prior.
+    SolveError
+        Not converged within max_steps.
+
+    References
+    ----------
+    The prior is that of Golan, Judge and Robinson (1994) up to second order, in logarithms; curvature as in Tarantola (2005),
+    section 3.2; effective parameters as in MacKay (1992), Neural Computation 4.
+    """
+    data = _observations(A0, x, d, prior_sd, noise_sd, inputs, inputs_sd)
+    found = _fitted(data, objective, positive(tolerance, "tolerance"), whole(max_steps, "max_steps", "number of steps"))
+    return raise_unless_successful(found, found.result) if throw else found
+
+
+@eqx.filter_jit
+def _fitted(data: Observations, objective: Objective | None, tolerance: float, max_steps: int) -> Fit:
+    found = mode(data, objective, tolerance, max_steps)
+    curvature = Curvature.at(data, found.theta)
+    residual = (data.output - curvature.modelled) / data.output
+    noise = (data.unit * data.noise).ravel()
+    # Of each side, twice the logarithm of the determinant's root.
+    widened = 2 * (
+        jnp.log(jnp.diag(curvature.factor)).sum() - jnp.log(jnp.diag(jnp.linalg.cholesky(curvature.noise))).sum()
+    )
+    noise = noise if data.share_noise is None else jnp.concatenate([noise, data.share_noise])
+    evidence = (
+        -data.cost(found.theta, None) - 0.5 * widened - jnp.sum(jnp.log(noise)) - 0.5 * noise.size * jnp.log(2 * jnp.pi)
+    )
+    result = result_if(~(found.decrement <= tolerance), RESULTS.not_fitted)
+    return Fit(
+        data.units * curvature.technology,
+        jnp.sqrt(jnp.maximum(curvature.variance(data.spread), 0)),
+        curvature.effective(),
+        data.unit * curvature.modelled,
+        residual,
+        evidence,
+        found.steps,
+        result,
+        data,
+        curvature,
+    )
+
+
+def _observations(
+    A0: ArrayLike,
+    x: ArrayLike,
+    d: ArrayLike,
+    prior_sd: ArrayLike,
+    noise_sd: ArrayLike,
+    inputs: ArrayLike | None,
+    inputs_sd: ArrayLike | None,
+) -> Observations:
+    prior, output, demand = floating(A0, "A0"), jnp.atleast_2d(floating(x, "x")), jnp.atleast_2d(floating(d, "d"))
+    n = prior.shape[0] if prior.ndim == 2 else 0
+    if n == 0 or prior.shape != (n, n) or output.ndim != 2 or output.shape[1:] != (n,) or output.shape != demand.shape:
+        raise InputError(
+            f"A0 has shape {prior.shape}, x {output.shape} and d {demand.shape}; give (n, n), (years, n) and (years, n)."
+        )
+    require(
+        lambda a: np.isfinite(a) & (a >= 0),
+        "A0 has negative or missing entries; clear them, or fix their flows apart.",
+        prior,
+    )
+    require(
+        lambda v: np.isfinite(v) & (v > 0),
+        lambda: f"x is not positive in {_place(~(np.asarray(output) > 0))}; drop accounts without output.",
+        output,
+    )
+    require(np.isfinite, "d has entries that are not finite.", demand)
+    _require_productive(prior)
+    if prior_sd is None:
+        raise InputError(
+            f"{output.size} numbers cannot determine {int(np.sum(np.asarray(prior) > 0))} coefficients; give prior_sd, the "
+            f"standard deviation of log A around A0 (0.2, say)."
+        )
+    spread = _square(prior_sd, n, "prior_sd")
+    relative = floating(noise_sd, "noise_sd")
+    if relative.shape not in ((), (n,), output.shape):
+        raise InputError(f"noise_sd has shape {relative.shape}; give {output.shape}, ({n},), or one number for all.")
+    require(
+        lambda s: np.isfinite(s) & (s > 0),
+        "noise_sd is not positive; give a relative standard deviation, such as 0.01.",
+        relative,
+    )
+    share = share_noise = None
+    if (inputs is None) != (inputs_sd is None):
+        raise InputError("inputs and inputs_sd belong together; give both or neither.")
+    if inputs is not None and inputs_sd is not None:
+        share, share_noise = _shares(inputs, inputs_sd, output)
+    moves = jnp.where(prior > 0, spread, 0)
+    unit = jax.lax.stop_gradient(output.mean(0))
+    own = (output / unit, demand / unit, relative * output / unit)
+    return Observations(unit, prior * unit / unit[:, None], moves, *own, share, share_noise)
+
+
+def _square(sd: ArrayLike, n: int, name: str) -> Array:
+    values = deviations(sd, (n, n), name)
+    require(np.isfinite, f"{name} has infinite entries; give the standard deviation of log A, such as 0.2.", values)
+    return values
+
+
+def _shares(inputs: ArrayLike, inputs_sd: ArrayLike, output: Array) -> tuple[Array, Array]:
+    """Return inputs per unit of output, pooled over the years (A is one, so that all see the same), and their deviation."""
+    values = jnp.atleast_2d(floating(inputs, "inputs"))
+    if values.shape != output.shape:
+        raise InputError(f"inputs has shape {values.shape}, but x {output.shape}; give one for each year and account.")
+    require(lambda v: np.isfinite(v) & (v >= 0), "inputs has negative or missing entries.", values)
+    relative = jnp.broadcast_to(deviations(inputs_sd, output.shape, "inputs_sd"), output.shape)
+    require(
+        lambda s: np.isfinite(s) & (s > 0),
+        "inputs_sd is not positive; give a relative standard deviation, such as 0.01.",
+        relative,
+    )
+    # The error is relative to what was bought, and no less than that of inputs of a hundredth of output.
+    share = values / output
+    precision = 1 / (relative * jnp.maximum(share, 0.01)) ** 2
+    total = precision.sum(0)
+    return (precision * share).sum(0) / total, 1 / jnp.sqrt(total)
+
+
+def _require_productive(prior: Array) -> None:
+    def holds(A: np.ndarray) -> np.ndarray:
+        try:
+            return np.linalg.solve(np.eye(len(A)) - A, np.ones(len(A))) > 0
+        except np.linalg.LinAlgError:
+            return np.array(False)
+
+    require(
+        holds,
+        "A0 is not productive (Hawkins-Simon): its spectral radius is 1 or more; begin with a table that is.",
+        prior,
+    )
+
+
+def _place(bad: np.ndarray) -> str:
+    year, account = np.unravel_index(first_bad(bad), bad.shape)
+    return f"year {year}, account {account}"
