@@ -5,18 +5,22 @@ from .blocks import Blocks
 from .fitting import Fit, fit
 from .identification import Identification, Outcome, identify
 from .rows import Coefficients, kl
+from .tracking import Forecast, Track, track
 
 __all__ = [
     "Balance",
     "Blocks",
     "Coefficients",
     "Fit",
+    "Forecast",
     "Identification",
     "Outcome",
+    "Track",
     "fit",
     "gras",
     "identify",
     "kl",
     "newton",
     "ras",
+    "track",
 ]

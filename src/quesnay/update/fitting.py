@@ -15,7 +15,8 @@ from quesnay._errors import InputError
 from quesnay._results import RESULTS, raise_unless_successful, result_if
 
 from .blocks import deviations
-from .gauss_newton import Curvature, Objective, Observations, mode
+from .constant import Curvature, Observations
+from .gauss_newton import Objective, mode
 
 TOLERANCE = 1e-8
 MAX_STEPS = 500
@@ -146,14 +147,14 @@ def fit(
     The prior is that of Golan, Judge and Robinson (1994) up to second order, in logarithms; curvature as in Tarantola (2005),
     section 3.2; effective parameters as in MacKay (1992), Neural Computation 4.
     """
-    data = _observations(A0, x, d, prior_sd, noise_sd, inputs, inputs_sd)
+    data = observations(A0, x, d, prior_sd, noise_sd, inputs, inputs_sd)
     found = _fitted(data, objective, positive(tolerance, "tolerance"), whole(max_steps, "max_steps", "number of steps"))
     return raise_unless_successful(found, found.result) if throw else found
 
 
 @eqx.filter_jit
 def _fitted(data: Observations, objective: Objective | None, tolerance: float, max_steps: int) -> Fit:
-    found = mode(data, objective, tolerance, max_steps)
+    found = mode(data, objective, tolerance, max_steps, jnp.zeros_like(data.prior))
     curvature = Curvature.at(data, found.theta)
     residual = (data.output - curvature.modelled) / data.output
     noise = (data.unit * data.noise).ravel()
@@ -180,7 +181,7 @@ def _fitted(data: Observations, objective: Objective | None, tolerance: float, m
     )
 
 
-def _observations(
+def observations(
     A0: ArrayLike,
     x: ArrayLike,
     d: ArrayLike,
@@ -189,6 +190,7 @@ def _observations(
     inputs: ArrayLike | None,
     inputs_sd: ArrayLike | None,
 ) -> Observations:
+    """Return what was observed beside its prior, in each account's own units, or raise `InputError`."""
     prior, output, demand = floating(A0, "A0"), jnp.atleast_2d(floating(x, "x")), jnp.atleast_2d(floating(d, "d"))
     n = prior.shape[0] if prior.ndim == 2 else 0
     if n == 0 or prior.shape != (n, n) or output.ndim != 2 or output.shape[1:] != (n,) or output.shape != demand.shape:
@@ -212,7 +214,7 @@ def _observations(
             f"{output.size} numbers cannot determine {int(np.sum(np.asarray(prior) > 0))} coefficients; give prior_sd, the "
             f"standard deviation of log A around A0 (0.2, say)."
         )
-    spread = _square(prior_sd, n, "prior_sd")
+    spread = square(prior_sd, n, "prior_sd")
     relative = floating(noise_sd, "noise_sd")
     if relative.shape not in ((), (n,), output.shape):
         raise InputError(f"noise_sd has shape {relative.shape}; give {output.shape}, ({n},), or one number for all.")
@@ -232,7 +234,8 @@ def _observations(
     return Observations(unit, prior * unit / unit[:, None], moves, *own, share, share_noise)
 
 
-def _square(sd: ArrayLike, n: int, name: str) -> Array:
+def square(sd: ArrayLike, n: int, name: str) -> Array:
+    """Return standard deviations of log A (n, n), or raise `InputError`."""
     values = deviations(sd, (n, n), name)
     require(np.isfinite, f"{name} has infinite entries; give the standard deviation of log A, such as 0.2.", values)
     return values

@@ -11,8 +11,8 @@ from jaxtyping import Array, Float, Int
 from quesnay._checks import concrete, floating, instance
 from quesnay._errors import InputError
 
+from .constant import Curvature, Observations
 from .fitting import Fit
-from .gauss_newton import Curvature, Observations
 
 
 class Outcome(eqx.Module):

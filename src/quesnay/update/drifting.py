@@ -1,0 +1,138 @@
+"""The posterior of a technology that drifts: a random walk of log A over the years."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import jax.scipy.linalg as jsp
+from jaxtyping import Array, Float
+
+from .gauss_newton import AbstractPosterior, productive
+
+
+class Drifting(AbstractPosterior):
+    """A prior of coefficients that walk, and what was observed in each year.
+
+    `A_t = A0 exp(theta_t)`, `theta_1 ~ N(0, s^2 + q^2)`, `theta_t - theta_t-1 ~ N(0, q^2)`, so that theta has the covariance
+    `s^2 + q^2 min(t, u)` between years; outputs are `x_t = (I - A_t)^-1 d_t + e_t`. Each account is measured in its own mean
+    output.
+
+    Attributes
+    ----------
+    unit:
+        Mean output of each account (n,), in the user's unit.
+    prior, spread, drift:
+        A0, s and q (n, n); s and q are 0 for cells that are not to move.
+    output, demand, noise:
+        x, d and the standard deviation of x, (years, n).
+    """
+
+    unit: Float[Array, " n"]
+    prior: Float[Array, "n n"]
+    spread: Float[Array, "n n"]
+    drift: Float[Array, "n n"]
+    output: Float[Array, "years n"]
+    demand: Float[Array, "years n"]
+    noise: Float[Array, "years n"]
+
+    @property
+    def years(self) -> int:
+        return self.output.shape[0]
+
+    def technology(self, theta: Float[Array, "years n n"]) -> Float[Array, "years n n"]:
+        return self.prior * jnp.exp(theta)
+
+    def modelled(self, A: Float[Array, "years n n"]) -> Float[Array, "years n"]:
+        """Return the outputs that the final demand of each year takes."""
+        return jnp.linalg.solve(jnp.eye(A.shape[-1], dtype=A.dtype) - A, self.demand[..., None])[..., 0]
+
+    def cost(self, theta, objective):
+        # The first step of the walk has the variance of both, so that no increment has the variance 0.
+        first = self.spread**2 + self.drift**2
+        before = jnp.concatenate([jnp.zeros_like(theta[:1]), theta[:-1]])
+        variance = jnp.concatenate([first[None], jnp.broadcast_to(self.drift**2, theta[1:].shape)])
+        moves = variance > 0
+        total = jnp.sum(jnp.where(moves, (theta - before) ** 2 / jnp.where(moves, variance, 1), 0))
+        A = self.technology(theta)
+        total = total + jnp.sum(((self.output - self.modelled(A)) / self.noise) ** 2)
+        return total / 2 + (0 if objective is None else sum(objective(own) for own in A))
+
+    def deviations(self):
+        return jnp.sqrt(self.between(jnp.arange(self.years), jnp.arange(self.years)))
+
+    def between(self, t: Array, u: Array) -> Float[Array, "... n n"]:
+        """Return the prior covariance of theta in years t and u, counted from 0."""
+        together = jnp.minimum(t, u)[..., None, None] + 1
+        return self.spread**2 + self.drift**2 * together
+
+    def spread_over(self, gradient: Float[Array, "years n n"]) -> Float[Array, "years n n"]:
+        """Return the prior covariance of theta times a vector."""
+        # sum_u min(t, u) g_u is a sum of sums of what comes from u on.
+        later = jnp.cumsum(gradient[::-1], axis=0)[::-1]
+        return self.spread**2 * gradient.sum(0) + self.drift**2 * jnp.cumsum(later, axis=0)
+
+    def covariance(self, theta):
+        seen = self.seen(theta)
+
+        def product(gradient: Array) -> Array:
+            prior = self.spread_over(gradient)
+            rows = jnp.einsum("tjk,tjk->tj", seen.weight, prior)
+            found = jsp.cho_solve((seen.factor, True), rows.ravel()).reshape(rows.shape)
+            return prior - self.spread_over(seen.weight * found[:, :, None])
+
+        return product
+
+    def towards(self, theta, gradient):
+        return -self.covariance(theta)(gradient)
+
+    def productive(self, theta):
+        return jnp.all(jax.vmap(productive)(self.technology(theta)))
+
+    def seen(self, theta: Float[Array, "years n n"]) -> "Seen":
+        """Return what the data see of theta: its derivative and the covariance of the data."""
+        A = self.technology(theta)
+        x = self.modelled(A)
+        weight = A * x[:, None, :]
+        years, n = x.shape
+        together = jnp.minimum(jnp.arange(years)[:, None], jnp.arange(years)) + 1
+        still = jnp.einsum("tjk,ujk->tuj", self.spread**2 * weight, weight)
+        walk = jnp.einsum("tjk,ujk->tuj", self.drift**2 * weight, weight) * together[:, :, None]
+        rows, every = jnp.arange(n), jnp.arange(years)
+        matrix = jnp.zeros((years, n, years, n), x.dtype).at[:, rows, :, rows].set(jnp.moveaxis(still + walk, 2, 0))
+        left = jnp.eye(n, dtype=x.dtype) - A
+        matrix = matrix.at[every, :, every, :].add(jnp.einsum("tij,tj,tkj->tik", left, self.noise**2, left))
+        return Seen(A, x, weight, jnp.linalg.cholesky(matrix.reshape(years * n, years * n)))
+
+    def last_variance(self, seen: "Seen") -> Float[Array, "n n"]:
+        """Return the posterior variance of theta in the last year."""
+        years, n = seen.modelled.shape
+        last = self.between(jnp.asarray(years - 1), jnp.arange(years))
+        W = jsp.cho_solve((seen.factor, True), jnp.eye(years * n, dtype=seen.factor.dtype))
+        rows = jnp.arange(n)
+        by_row = W.reshape(years, n, years, n)[:, rows, :, rows]
+        pull = last * seen.weight
+        return last[-1] - jnp.einsum("tjk,jtu,ujk->jk", pull, by_row, pull)
+
+    def ahead(self, seen: "Seen", A: Float[Array, "n n"], demand: Float[Array, " n"]) -> tuple[Array, Array]:
+        """Return the outputs of the year after the last, and their covariance without the noise of observing them."""
+        years, n = seen.modelled.shape
+        left = jnp.eye(n, dtype=A.dtype) - A
+        x = jnp.linalg.solve(left, demand)
+        weight = A * x
+        last = self.between(jnp.asarray(years - 1), jnp.arange(years))
+        own = jnp.diag(jnp.sum((last[-1] + self.drift**2) * weight**2, axis=1))
+        crossed = jnp.einsum("jk,tjk,tjk->tj", weight, last, seen.weight)
+        rows = jnp.arange(n)
+        wide = jnp.zeros((n, years, n), A.dtype).at[rows, :, rows].set(crossed.T).reshape(n, years * n)
+        half = jsp.solve_triangular(seen.factor, wide.T, lower=True)
+        inverse = jnp.linalg.inv(left)
+        return x, inverse @ (own - half.T @ half) @ inverse.T
+
+
+class Seen(NamedTuple):
+    """Technologies and outputs of each year, the derivative of the data to theta, and the factor of the data's covariance."""
+
+    technology: Float[Array, "years n n"]
+    modelled: Float[Array, "years n"]
+    weight: Float[Array, "years n n"]
+    factor: Float[Array, "m m"]

@@ -1,0 +1,110 @@
+"""Laws of technologies that drift, updated as periods arrive."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import quesnay as q
+
+from .margins import differences
+from .truth import truth
+
+OPTIONS = {"prior_sd": 0.2, "drift_sd": 0.05, "noise_sd": 0.01}
+N, YEARS = 5, 3
+
+
+def whitened(A0, x, d):
+    def residual(theta):
+        A = A0 * jnp.exp(theta.reshape(YEARS, N, N))
+        return ((x - jnp.linalg.solve(jnp.eye(N) - A, d[..., None])[..., 0]) / (0.01 * x)).ravel()
+
+    return residual
+
+
+def test_without_drift_it_is_the_fit_of_one_technology():
+    A0, _, x, d = truth(0)
+    path = q.update.track(A0, x, d, **(OPTIONS | {"drift_sd": 1e-7}))
+    fit = q.update.fit(A0, x, d, prior_sd=0.2, noise_sd=0.01)
+    for A in path.A:
+        np.testing.assert_allclose(A, fit.A, rtol=1e-7)
+    np.testing.assert_allclose(path.log_sd, fit.log_sd, rtol=1e-7)
+
+
+def test_the_mode_and_its_deviation_are_those_of_the_dense_random_walk():
+    """The gradient of the dense cost, and the inverse of the dense curvature, with the covariance `s^2 + q^2 min(t, u)`."""
+    A0, _, x, d = truth(1)
+    path = q.update.track(A0, x, d, **OPTIONS)
+    theta = jnp.log(path.A / A0).ravel()
+    year = jnp.arange(1, YEARS + 1)
+    prior = jnp.linalg.inv(jnp.kron(0.04 + 0.0025 * jnp.minimum(year[:, None], year), jnp.eye(N * N)))
+    residual = whitened(A0, x, d)
+    cost = jax.grad(lambda t: 0.5 * t @ prior @ t + 0.5 * jnp.sum(residual(t) ** 2))
+    np.testing.assert_allclose(0.2 * cost(theta), 0, atol=1e-6)
+    J = jax.jacrev(residual)(theta)
+    posterior = jnp.linalg.inv(J.T @ J + prior)
+    np.testing.assert_allclose(path.log_sd.ravel(), jnp.sqrt(jnp.diag(posterior))[-N * N :], rtol=1e-9)
+
+
+def test_observing_period_by_period_is_tracking_them_all():
+    A0, _, x, d = truth(2)
+    whole = q.update.track(A0, x, d, **OPTIONS)
+    step = q.update.track(A0, x[:1], d[:1], **OPTIONS)
+    step = step.observe(x[1], d[1], noise_sd=0.01).observe(x[2], d[2], noise_sd=0.01)
+    np.testing.assert_allclose(step.A, whole.A, rtol=1e-7)
+    np.testing.assert_allclose(step.log_sd, whole.log_sd, rtol=1e-7)
+
+
+def test_a_forecast_has_the_deviation_of_the_delta_method():
+    A0, _, x, d = truth(3)
+    path = q.update.track(A0, x, d, **OPTIONS)
+    ahead = path.predict(d[-1] * 1.1)
+    np.testing.assert_allclose(ahead.output, np.linalg.solve(np.eye(N) - path.A[-1], 1.1 * d[-1]), rtol=1e-10)
+    theta = jnp.log(path.A / A0).ravel()
+    year = jnp.arange(1, YEARS + 1)
+    prior = jnp.linalg.inv(jnp.kron(0.04 + 0.0025 * jnp.minimum(year[:, None], year), jnp.eye(N * N)))
+    J = jax.jacrev(whitened(A0, x, d))(theta)
+    last = jnp.linalg.inv(J.T @ J + prior)[-N * N :, -N * N :] + 0.0025 * jnp.eye(N * N)
+    G = jax.jacrev(lambda t: jnp.linalg.solve(jnp.eye(N) - path.A[-1] * jnp.exp(t.reshape(N, N)), 1.1 * d[-1]))(
+        jnp.zeros(N * N)
+    )
+    np.testing.assert_allclose(ahead.sd, jnp.sqrt(jnp.diag(G @ last @ G.T)), rtol=1e-8)
+
+
+def test_drifting_coefficients_are_followed():
+    """A coefficient that grows by a fifth in twelve quarters is found again, a constant one stays."""
+    rng = np.random.default_rng(4)
+    A0, *_ = truth(4)
+    growth = np.zeros((N, N))
+    growth[0] = 0.2
+    quarters = 12
+    A = [A0 * np.exp(growth * (t + 1) / quarters) for t in range(quarters)]
+    d = np.exp(rng.normal(0, 0.3, (quarters, N)))
+    x = np.stack([np.linalg.solve(np.eye(N) - a, b) for a, b in zip(A, d, strict=True)])
+    path = q.update.track(A0, x, d, prior_sd=0.01, drift_sd=0.03, noise_sd=0.002)
+    before, after = (np.abs(np.log(np.asarray(guess) / A[-1]))[0].mean() for guess in (A0, path.A[-1]))
+    assert after < before / 2
+    assert np.max(np.abs(np.linalg.eigvals(path.A))) < 1
+
+
+def test_derivatives_are_exact():
+    A0, _, x, d = truth(5)
+    w = np.random.default_rng(0).normal(size=(YEARS, N, N))
+
+    @jax.jit
+    def outcome(x):
+        return jnp.vdot(w, q.update.track(A0, x, d, **OPTIONS, tolerance=1e-12, throw=False).A)
+
+    towards = 0.1 * x * np.random.default_rng(1).normal(size=x.shape)
+    forward = jax.jvp(outcome, (jnp.asarray(x),), (jnp.asarray(towards),))[1]
+    np.testing.assert_allclose(forward, jnp.vdot(jax.grad(outcome)(jnp.asarray(x)), towards), rtol=1e-8)
+    np.testing.assert_allclose(forward, differences(lambda t: outcome(x + t * towards), 1e-3), rtol=1e-7)
+
+
+def test_a_forecast_needs_the_demand_of_one_period():
+    A0, _, x, d = truth(6)
+    path = q.update.track(A0, x, d, **OPTIONS)
+    with pytest.raises(q.InputError, match=r"d has shape \(3, 5\); give the final demand of one period, \(5,\)"):
+        path.predict(d)
+    with pytest.raises(q.InputError, match="drift_sd has negative"):
+        q.update.track(A0, x, d, **(OPTIONS | {"drift_sd": -1.0}))
