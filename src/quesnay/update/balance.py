@@ -9,14 +9,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 from numpy.typing import ArrayLike
 
-from quesnay._checks import concrete
+from quesnay._checks import concrete, positive
 from quesnay._results import RESULTS, raise_unless_successful, result_if
 
 from . import dual, scaling
 from .blocks import Blocks
 from .diagnosis import explain
 from .problem import Problem, Sums, largest_ratio
-from .setup import Setup, set_up
+from .setup import Given, build, check, keeps_signs, require_signs
 
 TOLERANCE = 1e-12
 EXACT = 1e-12
@@ -119,8 +119,8 @@ def ras(
     Stone (1961); Bacharach (1970); Miller and Blair (2009), section 7.4. Soft margins: Lenzen, Gallego and Wood (2009),
     Economic Systems Research 21, give way by standard deviation likewise.
     """
-    setup = set_up(Z0, rows, columns, blocks, fixed, lower, upper, row_sd, column_sd, cell_sd, signed=False)
-    return _balance(setup, _scaling_first, tolerance, throw)
+    given = check(Z0, rows, columns, blocks, fixed, lower, upper, row_sd, column_sd, cell_sd, signed=False)
+    return _balance(given, False, _scaling_first, tolerance, throw)
 
 
 def gras(
@@ -156,8 +156,8 @@ def gras(
     Economic Systems Research 20; Temurshoev, Miller and Bouwmeester (2013), Economic Systems Research 25, for rows
     without positive cells.
     """
-    setup = set_up(Z0, rows, columns, blocks, fixed, lower, upper, row_sd, column_sd, cell_sd, signed=True)
-    return _balance(setup, _scaling_first, tolerance, throw)
+    given = check(Z0, rows, columns, blocks, fixed, lower, upper, row_sd, column_sd, cell_sd, signed=True)
+    return _balance(given, True, _scaling_first, tolerance, throw)
 
 
 def newton(
@@ -193,20 +193,26 @@ def newton(
     ----------
     Sun and Tran-Dinh (2019), Mathematical Programming 178, for the damping.
     """
-    setup = set_up(Z0, rows, columns, blocks, fixed, lower, upper, row_sd, column_sd, cell_sd, signed=True)
-    return _balance(setup, _newton_only, tolerance, throw)
+    given = check(Z0, rows, columns, blocks, fixed, lower, upper, row_sd, column_sd, cell_sd, signed=True)
+    return _balance(given, True, _newton_only, tolerance, throw)
 
 
-def _balance(setup: Setup, method: Callable[[Problem, float], dual.Found], tolerance: float, throw: bool) -> Balance:
-    least = 32 * float(jnp.finfo(setup.problem.positive.dtype).eps)
-    balance = _solved(setup, method, max(tolerance, least))
-    if throw and concrete(balance, setup) and not bool(balance.result == RESULTS.successful):
-        explain(setup.problem)
+def _balance(
+    given: Given, signed: bool, method: Callable[[Problem, float], dual.Found], tolerance: float, throw: bool
+) -> Balance:
+    least = 32 * float(jnp.finfo(given.table.dtype).eps)
+    signed = keeps_signs(given, signed)
+    balance = _solved(given, signed, method, max(positive(tolerance, "tolerance"), least))
+    if throw and concrete(balance.result, given) and not bool(balance.result == RESULTS.successful):
+        problem = build(given, signed=signed).problem
+        require_signs(problem)
+        explain(problem)
     return raise_unless_successful(balance, balance.result) if throw else balance
 
 
-@partial(jax.jit, static_argnames=("method", "tolerance"))
-def _solved(setup: Setup, method: Callable[[Problem, float], dual.Found], tolerance: float) -> Balance:
+@partial(jax.jit, static_argnames=("signed", "method", "tolerance"))
+def _solved(given: Given, signed: bool, method: Callable[[Problem, float], dual.Found], tolerance: float) -> Balance:
+    setup = build(given, signed=signed)
     problem = setup.problem
     found = _multipliers(problem, method, tolerance)
     value = problem.cells(found.multipliers) + setup.kept
@@ -218,7 +224,7 @@ def _solved(setup: Setup, method: Callable[[Problem, float], dual.Found], tolera
     error = jax.lax.stop_gradient(
         largest_ratio(exact, jax.tree.map(lambda g, t: jnp.maximum(g, jnp.abs(t)), gross, setup.target))
     )
-    result = result_if(~(found.error <= tolerance), RESULTS.unbalanced)
+    result = result_if(~(found.error <= tolerance) | ~jnp.isfinite(error), RESULTS.unbalanced)
     return Balance(value, found.steps, error, deviation, found.multipliers, result)
 
 

@@ -49,7 +49,10 @@ def scale(problem: Problem, tolerance: float, *, patient: bool = False) -> Found
     unknown = jnp.asarray(jnp.inf, problem.positive.dtype)
     begun = _State(ones, unknown, unknown, jnp.asarray(0), jnp.asarray(False))
     ended = jax.lax.while_loop(unfinished, one, begun)
-    return Found(jax.tree.map(jnp.log, ended.factors), ended.error, ended.rounds)
+    # Targets of a sign that no cell has are met by factors below 0, which have no logarithm.
+    positive = jnp.all(jnp.stack([jnp.all(factor > 0) for factor in ended.factors]))
+    logarithms = jax.tree.map(lambda factor: jnp.log(jnp.where(factor > 0, factor, 1)), ended.factors)
+    return Found(logarithms, jnp.where(positive, ended.error, jnp.inf), ended.rounds)
 
 
 def _round(problem: Problem, factors: Sums) -> tuple[Sums, Array]:

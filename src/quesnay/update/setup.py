@@ -1,12 +1,12 @@
 """From what a user gives to the balancing problem: checks, parts that stay, margins that agree."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 from numpy.typing import ArrayLike
 
 from quesnay._checks import concrete, first_bad, floating, instance, require
@@ -19,6 +19,26 @@ ROUNDING = 16
 """Units of rounding, of the sums it was formed from, within which a remaining target is 0."""
 
 
+class Given(NamedTuple):
+    """What a user gave, as arrays whose shapes fit; None where nothing was given."""
+
+    table: Float[Array, "n m"]
+    rows: Float[Array, " n"] | None
+    columns: Float[Array, " m"] | None
+    blocks: Blocks | None
+    fixed: Bool[Array, "n m"] | None
+    lower: Float[Array, "n m"] | None
+    upper: Float[Array, "n m"] | None
+    row_sd: Float[Array, " n"] | None
+    column_sd: Float[Array, " m"] | None
+    cell_sd: Float[Array, "n m"] | None
+
+    @property
+    def soft(self) -> bool:
+        """Whether any target has a standard deviation."""
+        return any(sd is not None for sd in (self.row_sd, self.column_sd, self.blocks and self.blocks.sd))
+
+
 class Setup(NamedTuple):
     """A problem, the part of the table that stays as it is, and the targets as they were given."""
 
@@ -28,7 +48,7 @@ class Setup(NamedTuple):
     given: Sums
 
 
-def set_up(
+def check(
     Z0: ArrayLike,
     rows: ArrayLike | None,
     columns: ArrayLike | None,
@@ -41,57 +61,92 @@ def set_up(
     cell_sd: ArrayLike | None,
     *,
     signed: bool,
-) -> Setup:
-    """Return the problem of bringing Z0 to its margins, or raise `InputError` for what no table can meet at sight."""
+) -> Given:
+    """Return what was given as arrays, or raise `InputError` for what does not fit at sight."""
     table = _table(Z0, signed)
-    label, block_target, block_sd = _blocks(blocks, table)
-    sd = (_sd(row_sd, rows, "row", table.shape[0]), _sd(column_sd, columns, "column", table.shape[1]), block_sd)
-    soft = [
-        name
-        for name, given in (("row_sd", row_sd), ("column_sd", column_sd), ("blocks", block_sd))
-        if given is not None
-    ]
-    if soft and cell_sd is None:
+    given = Given(
+        table,
+        _margin(rows, "rows", table.shape[0], table),
+        _margin(columns, "columns", table.shape[1], table),
+        _blocks(blocks, table),
+        _fixed(fixed, table),
+        _bound(lower, table, "lower"),
+        _bound(upper, table, "upper"),
+        _sd(row_sd, rows, "row", table.shape[0], table),
+        _sd(column_sd, columns, "column", table.shape[1], table),
+        None if cell_sd is None else deviations(cell_sd, table.shape, "cell_sd").astype(table.dtype),
+    )
+    if rows is None and columns is None and blocks is None:
+        raise InputError("there are no margins; give rows, columns, or blocks.")
+    if given.soft and cell_sd is None:
+        soft = next(
+            name for name, sd in (("row_sd", row_sd), ("column_sd", column_sd), ("blocks", True)) if sd is not None
+        )
         raise InputError(
-            f"{soft[0]} makes margins soft, but nothing says how sure the cells are; give cell_sd, their relative standard "
+            f"{soft} makes margins soft, but nothing says how sure the cells are; give cell_sd, their relative standard "
             f"deviation (0.2, say)."
         )
-    target = Sums(
-        _margin(rows, "rows", table.shape[0], table), _margin(columns, "columns", table.shape[1], table), block_target
-    )
-    given = Sums(
-        *(jnp.full(t.shape, part is not None) for t, part in zip(target, (rows, columns, blocks), strict=True))
-    )
-    spread = Sums(*(jnp.zeros_like(t) if s is None else s.astype(t.dtype) for t, s in zip(target, sd, strict=True)))
-    known = jax.tree.map(lambda g, s: g & jnp.isfinite(s), given, spread)
-    if not any(part is not None for part in (rows, columns, blocks)):
-        raise InputError("there are no margins; give rows, columns, or blocks.")
+    if given.cell_sd is not None:
+        require(
+            np.isfinite, "cell_sd has infinite entries; give relative standard deviations, such as 0.2.", given.cell_sd
+        )
+    _require_agreement(given)
+    _require_bounds(given)
+    return given
 
-    kept, free = _kept(table, fixed)
-    agreed = _agreeing(target) if rows is not None and columns is not None and not soft else target
-    problem = Problem(
-        *_signs(free, signed),
-        None if cell_sd is None else _cell_sd(cell_sd, table) ** 2 * jnp.abs(free),
-        None,
-        None,
-        agreed,
-        jax.tree.map(lambda s: jnp.where(jnp.isfinite(s), s, 0) ** 2, spread),
-        Wanted(*known),
-        label,
+
+def build(given: Given, *, signed: bool) -> Setup:
+    """Return the problem; nothing is checked here, so that all of it can be compiled."""
+    table = given.table
+    blocks = given.blocks
+    raw = (given.rows, given.columns, None if blocks is None else blocks.total)
+    sds = (given.row_sd, given.column_sd, None if blocks is None else blocks.sd)
+    sizes = (*table.shape, 0)
+    target = Sums(
+        *(jnp.zeros(n, table.dtype) if t is None else t.astype(table.dtype) for t, n in zip(raw, sizes, strict=True))
     )
-    problem = eqx.tree_at(lambda p: p.target, problem, _less(agreed, problem.sums(kept), problem.sums(jnp.abs(kept))))
-    require_signs(problem)
-    return Setup(_bounded(_emptied(problem), table, lower, upper), kept, target, known)
+    spread = Sums(*(jnp.zeros_like(t) if sd is None else sd.astype(t.dtype) for t, sd in zip(target, sds, strict=True)))
+    there = Sums(*(jnp.full(t.shape, part is not None) for t, part in zip(target, raw, strict=True)))
+    known = jax.tree.map(lambda is_, sd: is_ & jnp.isfinite(sd), there, spread)
+
+    kept = jnp.zeros_like(table) if given.fixed is None else jnp.where(given.fixed, table, 0)
+    free = table if given.fixed is None else jnp.where(given.fixed, 0, table)
+    problem = Problem(
+        jnp.where(free > 0, free, 0) if signed else free,
+        jnp.where(free < 0, -free, 0) if signed else None,
+        None if given.cell_sd is None else given.cell_sd**2 * jnp.abs(free),
+        None,
+        None,
+        target if given.soft or given.rows is None or given.columns is None else _agreeing(target),
+        jax.tree.map(lambda sd: jnp.where(jnp.isfinite(sd), sd, 0) ** 2, spread),
+        Wanted(*known),
+        None if blocks is None else jnp.where(blocks.label < 0, blocks.total.shape[0], blocks.label),
+    )
+    if given.fixed is not None:
+        left = _less(problem.target, problem.sums(kept), problem.sums(jnp.abs(kept)))
+        problem = eqx.tree_at(lambda p: p.target, problem, left)
+    return Setup(_bounded(_emptied(problem), given), kept, target, known)
+
+
+def set_up(*given: Any, signed: bool) -> Setup:
+    """Return the problem of the arguments of `check`."""
+    checked = check(*given, signed=signed)
+    return build(checked, signed=keeps_signs(checked, signed))
+
+
+def keeps_signs(given: Given, signed: bool) -> bool:
+    """Say whether the table may have negative cells: not where it has numbers, and none of them is."""
+    return signed and not (concrete(given.table) and not bool(np.any(np.asarray(given.table) < 0)))
 
 
 def _table(Z0: ArrayLike, signed: bool) -> Float[Array, "n m"]:
     table = floating(Z0, "Z0")
     if table.ndim != 2 or table.size == 0:
         raise InputError(f"Z0 has shape {table.shape}; give a table of flows (n, m).")
-    require(np.isfinite, lambda: f"Z0 is not finite in {_places(~np.isfinite(np.asarray(table)))}.", table)
+    require(_finite, lambda: f"Z0 is not finite in {_places(~np.isfinite(np.asarray(table)))}.", table)
     if not signed:
         require(
-            lambda z: z >= 0,
+            lambda z: z.min() >= 0,
             lambda: (
                 f"Z0 is negative in {_places(np.asarray(table) < 0)}; take gras, which keeps signs, or clear the cells."
             ),
@@ -100,15 +155,21 @@ def _table(Z0: ArrayLike, signed: bool) -> Float[Array, "n m"]:
     return table
 
 
+def _finite(values: np.ndarray) -> Any:
+    # The sum is one pass without temporaries; only where it overflows, or is not finite, each value is looked at.
+    with np.errstate(over="ignore", invalid="ignore"):
+        return True if np.isfinite(values.sum()) else np.isfinite(values)
+
+
 def _places(bad: np.ndarray) -> str:
     places = np.argwhere(bad)
     first = tuple(int(i) for i in places[0])
     return f"cell {first}" if len(places) == 1 else f"{len(places):,} cells, the first at {first}"
 
 
-def _margin(sums: ArrayLike | None, name: str, size: int, table: Array) -> Array:
+def _margin(sums: ArrayLike | None, name: str, size: int, table: Array) -> Array | None:
     if sums is None:
-        return jnp.zeros(size, table.dtype)
+        return None
     values = floating(sums, name)
     if values.shape != (size,):
         raise InputError(
@@ -125,60 +186,79 @@ def _margin(sums: ArrayLike | None, name: str, size: int, table: Array) -> Array
     return values.astype(table.dtype)
 
 
-def _sd(sd: ArrayLike | None, sums: ArrayLike | None, name: str, size: int) -> Array | None:
+def _sd(sd: ArrayLike | None, sums: ArrayLike | None, name: str, size: int, table: Array) -> Array | None:
     if sd is None:
         return None
     if sums is None:
         raise InputError(f"{name}_sd is given, but {name}s are not; give both or neither.")
-    return deviations(sd, (size,), f"{name}_sd")
+    return deviations(sd, (size,), f"{name}_sd").astype(table.dtype)
 
 
-def _cell_sd(sd: ArrayLike, table: Array) -> Array:
-    values = deviations(sd, table.shape, "cell_sd").astype(table.dtype)
-    require(np.isfinite, "cell_sd has infinite entries; give relative standard deviations, such as 0.2.", values)
-    return values
-
-
-def _blocks(blocks: Blocks | None, table: Array) -> tuple[Array | None, Array, Array | None]:
+def _blocks(blocks: Blocks | None, table: Array) -> Blocks | None:
     if blocks is None:
-        return None, jnp.zeros(0, table.dtype), None
+        return None
     instance(blocks, Blocks, "blocks", "q.update.Blocks(label, total) or q.update.Blocks.between(...)")
     if blocks.label.shape != table.shape:
         raise InputError(f"the blocks label {blocks.label.shape} cells, but Z0 is {table.shape[0]} x {table.shape[1]}.")
-    number = blocks.total.shape[0]
-    return jnp.where(blocks.label < 0, number, blocks.label), blocks.total.astype(table.dtype), blocks.sd
+    return blocks
 
 
-def _kept(table: Array, fixed: ArrayLike | None) -> tuple[Array, Array]:
+def _fixed(fixed: ArrayLike | None, table: Array) -> Array | None:
     if fixed is None:
-        return jnp.zeros_like(table), table
+        return None
     mask = fixed if isinstance(fixed, jax.Array) else np.asarray(fixed)
     if mask.shape != table.shape or mask.dtype != bool:
         raise InputError(
             f"fixed is {mask.dtype} of shape {mask.shape}; give true or false for each cell {table.shape}."
         )
-    return jnp.where(mask, table, 0), jnp.where(mask, 0, table)
+    return jnp.asarray(mask)
 
 
-def _signs(free: Array, signed: bool) -> tuple[Array, Array | None]:
-    if not signed or (concrete(free) and not bool(np.any(np.asarray(free) < 0))):
-        return free, None
-    return jnp.where(free > 0, free, 0), jnp.where(free < 0, -free, 0)
+def _bound(bound: ArrayLike | None, table: Array, name: str) -> Array | None:
+    if bound is None:
+        return None
+    values = floating(bound, name)
+    if values.shape not in ((), table.shape):
+        raise InputError(f"{name} has shape {values.shape}; give {table.shape}, or one number for all cells.")
+    require(lambda b: ~np.isnan(b), f"{name} has missing entries; give -inf or inf where there is no bound.", values)
+    return jnp.broadcast_to(values, table.shape).astype(table.dtype)
+
+
+def _require_agreement(given: Given) -> None:
+    """Raise `InputError` where margins without deviations have different totals, by more than rounding."""
+    if given.soft or given.rows is None or given.columns is None or not concrete(given.rows, given.columns):
+        return
+    rows, columns = np.asarray(given.rows), np.asarray(given.columns)
+    total, other = rows.sum(), columns.sum()
+    loose = float(np.sqrt(np.finfo(rows.dtype).eps))
+    if not abs(total - other) <= loose * max(np.abs(columns).sum(), abs(total)):
+        raise InputError(
+            f"the rows sum to {float(total):.10g} and the columns to {float(other):.10g}: no table has both; make them "
+            f"agree, or give row_sd, column_sd and cell_sd, so that the margins give way."
+        )
+
+
+def _require_bounds(given: Given) -> None:
+    """Raise `InputError` for bounds that leave a cell nothing, or not its sign."""
+    if (given.lower is None and given.upper is None) or not concrete(given.table, given.lower, given.upper):
+        return
+    table = np.asarray(given.table)
+    low = np.full(table.shape, -np.inf) if given.lower is None else np.asarray(given.lower)
+    high = np.full(table.shape, np.inf) if given.upper is None else np.asarray(given.upper)
+    if np.any(low > high):
+        raise InputError(f"lower is above upper in {_places(low > high)}.")
+    moves = np.ones(table.shape, bool) if given.fixed is None else ~np.asarray(given.fixed)
+    bad = moves & (((table > 0) & (high <= 0)) | ((table < 0) & (low >= 0)))
+    if bad.any():
+        raise InputError(
+            f"a bound excludes the sign of {_places(bad)}; cells keep their sign: set the cell to 0 in Z0, or fix it."
+        )
 
 
 def _agreeing(target: Sums) -> Sums:
-    """Return the margins with equal totals: columns take up what is rounding, and more than that is an error."""
+    """Return the margins with equal totals: columns take up what is rounding."""
     total, other = target.row.sum(), target.column.sum()
     size = jnp.abs(target.column).sum()
-    loose = float(np.sqrt(jnp.finfo(total.dtype).eps))
-    require(
-        lambda a, b, gross: np.abs(a - b) <= loose * np.maximum(gross, np.abs(a)),
-        lambda: (
-            f"the rows sum to {float(total):.10g} and the columns to {float(other):.10g}: no table has both; make them "
-            f"agree, or give row_sd, column_sd and cell_sd, so that the margins give way."
-        ),
-        *(total, other, size),
-    )
     share = jnp.abs(target.column) / jnp.where(size > 0, size, 1)
     return target._replace(column=target.column + (total - other) * share)
 
@@ -223,8 +303,6 @@ def parts(problem: Problem) -> tuple[Sums, Sums]:
 
 def require_signs(problem: Problem) -> None:
     """Raise `InputError` where a sum has a sign that none of its cells has."""
-    if not concrete(problem):
-        return
     plus, minus = parts(problem)
     for kind in ("row", "column", "block"):
         there, target, exact, p, m = (
@@ -244,39 +322,17 @@ def require_signs(problem: Problem) -> None:
                 )
 
 
-def _bounded(problem: Problem, table: Array, lower: ArrayLike | None, upper: ArrayLike | None) -> Problem:
-    if lower is None and upper is None:
+def _bounded(problem: Problem, given: Given) -> Problem:
+    if given.lower is None and given.upper is None:
         return problem
-    low, high = (
-        jnp.full(table.shape, none, table.dtype) if bound is None else _bound(bound, table, name)
-        for bound, name, none in ((lower, "lower", -jnp.inf), (upper, "upper", jnp.inf))
-    )
-    require(
-        lambda a, b: a <= b,
-        lambda: f"lower is above upper in {_places(np.asarray(low > high))}.",
-        *(low, high),
-    )
     plus = problem.positive
     minus = jnp.zeros_like(plus) if problem.negative is None else problem.negative
-    require(
-        lambda a, b, p, m: ~(((p > 0) & (b <= 0)) | ((m > 0) & (a >= 0))),
-        lambda: (
-            f"a bound excludes the sign of {_places(np.asarray(((plus > 0) & (high <= 0)) | ((minus > 0) & (low >= 0))))}; "
-            f"cells keep their sign: set the cell to 0 in Z0, or fix it."
-        ),
-        *(low, high, plus, minus),
-    )
     k = jnp.ones_like(plus) if problem.elasticity is None else problem.elasticity
-    bounds = tuple(_exponent(bound, plus, minus, k, none) for bound, none in ((low, -jnp.inf), (high, jnp.inf)))
+    ends = ((given.lower, -jnp.inf), (given.upper, jnp.inf))
+    bounds = tuple(
+        jnp.full_like(plus, none) if bound is None else _exponent(bound, plus, minus, k, none) for bound, none in ends
+    )
     return eqx.tree_at(lambda p: (p.lowest, p.highest), problem, bounds, is_leaf=lambda x: x is None)
-
-
-def _bound(bound: ArrayLike, table: Array, name: str) -> Array:
-    values = floating(bound, name)
-    if values.shape not in ((), table.shape):
-        raise InputError(f"{name} has shape {values.shape}; give {table.shape}, or one number for all cells.")
-    require(lambda b: ~np.isnan(b), f"{name} has missing entries; give -inf or inf where there is no bound.", values)
-    return jnp.broadcast_to(values, table.shape).astype(table.dtype)
 
 
 def _exponent(bound: Array, plus: Array, minus: Array, k: Array, none: float) -> Array:
