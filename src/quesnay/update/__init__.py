@@ -2,6 +2,7 @@
 
 from .balance import Balance, gras, newton, ras
 from .blocks import Blocks
+from .emissions import EmissionsFit, fit_emissions
 from .fitting import Fit, fit
 from .identification import Identification, Outcome, identify
 from .rows import Coefficients, kl
@@ -11,12 +12,14 @@ __all__ = [
     "Balance",
     "Blocks",
     "Coefficients",
+    "EmissionsFit",
     "Fit",
     "Forecast",
     "Identification",
     "Outcome",
     "Track",
     "fit",
+    "fit_emissions",
     "gras",
     "identify",
     "kl",

@@ -25,8 +25,9 @@ class Observations(AbstractPosterior):
         s (n, n), 0 for cells that are not to move.
     output, demand, noise:
         x, d and the standard deviation of x, (years, n), in these units.
-    share, share_noise:
-        Intermediate inputs per unit of output (n,), in currency, and their standard deviation; None where not observed.
+    weight, share, share_noise:
+        Where weighted sums of columns are observed, `sum_i w_ij A_ij = u_j` with noise: w (n, n), u (n,) and its standard
+        deviation. With the weights that take A back to currency they are intermediate inputs per unit of output. None if not.
     """
 
     unit: Float[Array, " n"]
@@ -35,6 +36,7 @@ class Observations(AbstractPosterior):
     output: Float[Array, "years n"]
     demand: Float[Array, "years n"]
     noise: Float[Array, "years n"]
+    weight: Float[Array, "n n"] | None
     share: Float[Array, " n"] | None
     share_noise: Float[Array, " n"] | None
 
@@ -56,8 +58,8 @@ class Observations(AbstractPosterior):
         moves = self.spread > 0
         total = jnp.sum(jnp.where(moves, theta / jnp.where(moves, self.spread, 1), 0) ** 2)
         total = total + jnp.sum(((self.output - self.modelled(A)) / self.noise) ** 2)
-        if self.share is not None and self.share_noise is not None:
-            total = total + jnp.sum(((self.share - (self.units * A).sum(0)) / self.share_noise) ** 2)
+        if self.weight is not None and self.share is not None and self.share_noise is not None:
+            total = total + jnp.sum(((self.share - (self.weight * A).sum(0)) / self.share_noise) ** 2)
         return total / 2 + (0 if objective is None else objective(self.units * A))
 
     def deviations(self):
@@ -86,8 +88,8 @@ class Curvature(eqx.Module):
     ----------
     reach:
         `s^2 A` (n, n): covariance of theta with A.
-    technology, units:
-        A (n, n), and its user's units.
+    technology, weight:
+        A (n, n), and the weights with which sums of its columns are observed, or None.
     modelled:
         Outputs of the model (years, n).
     factor:
@@ -98,13 +100,14 @@ class Curvature(eqx.Module):
 
     reach: Float[Array, "n n"]
     technology: Float[Array, "n n"]
-    units: Float[Array, "n n"]
+    weight: Float[Array, "n n"] | None
     modelled: Float[Array, "years n"]
     factor: Float[Array, "m m"]
     noise: Float[Array, "m m"]
 
     @classmethod
-    def at(cls, data: Observations, theta: Float[Array, "n n"]) -> "Curvature":
+    def at(cls, data: Observations, theta: Float[Array, "n n"], vague: Float[Array, " n"] | float = 0.0) -> "Curvature":
+        """Return the curvature at theta; `vague` is the prior variance of sums of columns that theta does not make."""
         A = data.technology(theta)
         x = data.modelled(A)
         years, n = x.shape
@@ -118,23 +121,23 @@ class Curvature(eqx.Module):
         noise = jnp.zeros((years, n, years, n), A.dtype).at[every, :, every, :].set(seen)
         size = years * n
         matrix, noise = matrix.reshape(size, size), noise.reshape(size, size)
-        if data.share_noise is not None:
-            crossed = jnp.einsum("jk,tk->tjk", variance * data.units, x).reshape(size, n)
-            matrix = jnp.block([[matrix, crossed], [crossed.T, jnp.diag((variance * data.units**2).sum(0))]])
+        if data.weight is not None and data.share_noise is not None:
+            crossed = jnp.einsum("jk,tk->tjk", variance * data.weight, x).reshape(size, n)
+            matrix = jnp.block([[matrix, crossed], [crossed.T, jnp.diag((variance * data.weight**2).sum(0) + vague)]])
             noise = jsp.block_diag(noise, jnp.diag(data.share_noise**2))
-        return cls(data.spread**2 * A, A, data.units, x, jnp.linalg.cholesky(matrix + noise), noise)
+        return cls(data.spread**2 * A, A, data.weight, x, jnp.linalg.cholesky(matrix + noise), noise)
 
     def seen(self, theta: Float[Array, "n n"]) -> Float[Array, " m"]:
         """Return `J theta`: what a change of theta does to the data."""
         moved = self.technology * theta
         rows = (self.modelled @ moved.T).ravel()
-        return rows if rows.size == self.factor.shape[0] else jnp.concatenate([rows, (self.units * moved).sum(0)])
+        return rows if self.weight is None else jnp.concatenate([rows, (self.weight * moved).sum(0)])
 
     def pulled(self, seen: Float[Array, " m"]) -> Float[Array, "n n"]:
         """Return `S J' seen`."""
         years, n = self.modelled.shape
         back = seen[: years * n].reshape(years, n).T @ self.modelled
-        return self.reach * (back if seen.size == years * n else back + self.units * seen[years * n :])
+        return self.reach * (back if self.weight is None else back + self.weight * seen[years * n :])
 
     def covariance(self, gradient: Float[Array, "n n"], spread: Float[Array, "n n"]) -> Float[Array, "n n"]:
         """Return the posterior covariance of theta times a vector: `S g - S J' M^-1 J S g`."""
@@ -149,10 +152,10 @@ class Curvature(eqx.Module):
         rows = jnp.arange(n)
         by_row = W[:size, :size].reshape(years, n, years, n)[:, rows, :, rows]
         known = jnp.einsum("tk,jtu,uk->jk", self.modelled, by_row, self.modelled)
-        if W.shape[0] > size:
+        if self.weight is not None:
             crossed = W[:size, size:].reshape(years, n, n)
-            known = known + 2 * self.units * jnp.einsum("tk,tjk->jk", self.modelled, crossed)
-            known = known + self.units**2 * jnp.diag(W)[size:]
+            known = known + 2 * self.weight * jnp.einsum("tk,tjk->jk", self.modelled, crossed)
+            known = known + self.weight**2 * jnp.diag(W)[size:]
         return spread**2 - self.reach**2 * known
 
     def effective(self) -> Float[Array, ""]:

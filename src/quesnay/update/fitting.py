@@ -231,7 +231,8 @@ def observations(
     moves = jnp.where(prior > 0, spread, 0)
     unit = jax.lax.stop_gradient(output.mean(0))
     own = (output / unit, demand / unit, relative * output / unit)
-    return Observations(unit, prior * unit / unit[:, None], moves, *own, share, share_noise)
+    weight = None if share is None else unit[:, None] / unit
+    return Observations(unit, prior * unit / unit[:, None], moves, *own, weight, share, share_noise)
 
 
 def square(sd: ArrayLike, n: int, name: str) -> Array:
