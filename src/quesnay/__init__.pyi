@@ -1,3 +1,4 @@
+from . import climate as climate
 from . import economy as economy
 from . import equilibrium as equilibrium
 from . import infer as infer
