@@ -51,24 +51,40 @@ def test_the_mode_is_the_least_squares_solution_of_another_program(seed):
 
 
 @pytest.mark.parametrize("with_inputs", [False, True])
-def test_deviations_and_effective_parameters_are_those_of_the_dense_curvature(with_inputs):
-    """`(J'J + 1/s^2)^-1` and `tr(J'J (J'J + 1/s^2)^-1)` with the whole Jacobian by automatic differentiation."""
+@pytest.mark.parametrize("common", [{}, {"substitution_sd": 0.3, "fabrication_sd": 0.15}])
+def test_deviations_and_effective_parameters_are_those_of_the_dense_curvature(with_inputs, common):
+    """`(J'J + S^-1)^-1` and `tr(J'J (J'J + S^-1)^-1)` with the whole Jacobian and the whole prior covariance S."""
     A0, A, x, d = truth(1)
     options = {"inputs": x * A.sum(0), "inputs_sd": 0.01} if with_inputs else {}
-    fit = fitted(A0, x, d, **options)
+    fit = fitted(A0, x, d, **options, **common)
     share = (fit.data.share, fit.data.share_noise) if with_inputs else None
     J = np.asarray(jax.jacrev(whitened(A0, x, d, share))(jnp.log(fit.A / A0).ravel()))
-    covariance = np.linalg.inv(J.T @ J + np.eye(25) / PRIOR**2)
+    one, same = np.ones((5, 5)), np.eye(5)
+    rows, columns = (common.get(name, 0.0) ** 2 for name in ("substitution_sd", "fabrication_sd"))
+    S = PRIOR**2 * np.eye(25) + rows * np.kron(same, one) + columns * np.kron(one, same)
+    covariance = np.linalg.inv(J.T @ J + np.linalg.inv(S))
+    theta = np.log(fit.A / A0).ravel()
+    cost = np.sum(whitened(A0, x, d, share)(theta) ** 2) + theta @ np.linalg.solve(S, theta)
+    np.testing.assert_allclose(fit.data.cost(theta.reshape(5, 5), None), cost / 2, rtol=1e-10)
     np.testing.assert_allclose(fit.log_sd.ravel(), np.sqrt(np.diag(covariance)), rtol=1e-9)
     np.testing.assert_allclose(fit.effective_parameters, np.trace(J.T @ J @ covariance), rtol=1e-9)
     np.testing.assert_allclose(fit.sd, fit.A * fit.log_sd)
     seen = q.update.identify(fit, outcomes={"cell": lambda A: A[1, 2], "row": lambda A: A[0]})
     np.testing.assert_allclose(seen.effective_parameters, fit.effective_parameters, rtol=1e-9)
-    np.testing.assert_allclose(seen.signal[:10], (PRIOR * np.linalg.svd(J)[1][:10]) ** 2, rtol=1e-8)
-    np.testing.assert_allclose(seen.shrinkage, 1 - (fit.log_sd / PRIOR) ** 2, rtol=1e-9)
+    np.testing.assert_allclose(seen.signal[:10], np.linalg.eigvalsh(J @ S @ J.T)[::-1][:10], rtol=1e-8)
+    np.testing.assert_allclose(seen.shrinkage, 1 - fit.log_sd**2 / S[0, 0], rtol=1e-8)
     np.testing.assert_allclose(seen.outcomes["cell"].sd, fit.sd[1, 2], rtol=1e-9)
-    np.testing.assert_allclose(seen.outcomes["row"].prior_sd, PRIOR * fit.A[0], rtol=1e-9)
+    np.testing.assert_allclose(seen.outcomes["row"].prior_sd, np.sqrt(S[0, 0]) * fit.A[0], rtol=1e-9)
     assert seen.rank == np.linalg.matrix_rank(J)
+
+
+def test_where_only_rows_and_columns_move_it_is_ras():
+    """With both margins of one year sure, and single cells nearly so, the fit is `diag(r) A0 diag(s)`."""
+    A0, A, x, d = truth(2, years=1, noise_sd=0.0)
+    options = {"inputs": x * A.sum(0), "inputs_sd": 1e-5, "substitution_sd": 0.5, "fabrication_sd": 0.5}
+    fit = q.update.fit(A0, x, d, prior_sd=1e-3, noise_sd=1e-5, **options)
+    ras = q.update.ras(A0 * x[0], x[0] - d[0], x[0] * A.sum(0)).value / x[0]
+    np.testing.assert_allclose(fit.A, ras, rtol=1e-3)
 
 
 def test_the_evidence_is_the_density_of_the_data_where_the_model_is_linear():

@@ -11,7 +11,8 @@ from .gauss_newton import AbstractPosterior, Objective, productive
 class Observations(AbstractPosterior):
     """A prior of the coefficients and what was observed.
 
-    The coefficients are `A = A0 exp(theta)`, `theta_ij ~ N(0, s_ij^2)`, so that they keep their signs and zeros; outputs are
+    The coefficients are `A = A0 exp(theta)`, `theta_ij = N(0, s_ij^2) + N(0, r_i^2) + N(0, q_j^2)`: each moves alone, with all
+    others of its row, and with all others of its column, so that they keep their signs and zeros; outputs are
     `x_t = (I - A)^-1 d_t + e_t`, `e_ti ~ N(0, noise_ti^2)`; and, where shares of inputs are observed, `1' A = u + e`.
     Each account is measured in its own mean output, so that no solve sees the units that the user's accounts happen to have.
 
@@ -23,6 +24,8 @@ class Observations(AbstractPosterior):
         A0 (n, n), in these units.
     spread:
         s (n, n), 0 for cells that are not to move.
+    substitution, fabrication:
+        r and q (n,), or None for 0.
     output, demand, noise:
         x, d and the standard deviation of x, (years, n), in these units.
     weight, share, share_noise:
@@ -33,6 +36,8 @@ class Observations(AbstractPosterior):
     unit: Float[Array, " n"]
     prior: Float[Array, "n n"]
     spread: Float[Array, "n n"]
+    substitution: Float[Array, " n"] | None
+    fabrication: Float[Array, " n"] | None
     output: Float[Array, "years n"]
     demand: Float[Array, "years n"]
     noise: Float[Array, "years n"]
@@ -55,23 +60,58 @@ class Observations(AbstractPosterior):
     def cost(self, theta: Float[Array, "n n"], objective: Objective | None) -> Float[Array, ""]:
         """Return minus the logarithm of the posterior, up to a constant, plus the objective."""
         A = self.technology(theta)
-        moves = self.spread > 0
-        total = jnp.sum(jnp.where(moves, theta / jnp.where(moves, self.spread, 1), 0) ** 2)
+        total = jnp.vdot(theta, self.precision(theta))
         total = total + jnp.sum(((self.output - self.modelled(A)) / self.noise) ** 2)
         if self.weight is not None and self.share is not None and self.share_noise is not None:
             total = total + jnp.sum(((self.share - (self.weight * A).sum(0)) / self.share_noise) ** 2)
         return total / 2 + (0 if objective is None else objective(self.units * A))
 
+    @property
+    def common(self) -> tuple[Array, Array]:
+        """Return the standard deviations of what rows and what columns have in common (n,)."""
+        none = jnp.zeros(self.prior.shape[0], self.prior.dtype)
+        return tuple(none if sd is None else sd for sd in (self.substitution, self.fabrication))  # pyright: ignore[reportReturnType]
+
+    @property
+    def alone(self) -> bool:
+        """Whether every coefficient moves for itself."""
+        return self.substitution is None and self.fabrication is None
+
+    def spread_over(self, gradient: Float[Array, "n n"]) -> Float[Array, "n n"]:
+        """Return the prior covariance of theta times a vector."""
+        if self.alone:
+            return self.spread**2 * gradient
+        (row, column), moves = self.common, self.spread > 0
+        kept = jnp.where(moves, gradient, 0)
+        shared = row[:, None] ** 2 * kept.sum(1, keepdims=True) + column**2 * kept.sum(0)
+        return self.spread**2 * gradient + jnp.where(moves, shared, 0)
+
+    def precision(self, theta: Float[Array, "n n"]) -> Float[Array, "n n"]:
+        """Return the inverse of the prior covariance times a vector, by Woodbury's identity."""
+        moves = self.spread > 0
+        weight = jnp.where(moves, 1 / jnp.where(moves, self.spread, 1) ** 2, 0)
+        own = weight * theta
+        if self.alone:
+            return own
+        row, column = self.common
+        size = theta.shape[0]
+        crossed = row[:, None] * weight * column
+        inner = jnp.block(
+            [[jnp.diag(row**2 * weight.sum(1)), crossed], [crossed.T, jnp.diag(column**2 * weight.sum(0))]]
+        )
+        seen = jnp.concatenate([row * own.sum(1), column * own.sum(0)])
+        shared = jnp.linalg.solve(inner + jnp.eye(2 * size, dtype=theta.dtype), seen)
+        return own - weight * (row * shared[:size])[:, None] - weight * (column * shared[size:])
+
     def deviations(self):
-        return self.spread
+        row, column = self.common
+        return jnp.where(self.spread > 0, jnp.sqrt(self.spread**2 + row[:, None] ** 2 + column**2), 0)
 
     def covariance(self, theta):
-        curvature = Curvature.at(self, theta)
-        return lambda gradient: curvature.covariance(gradient, self.spread)
+        return Curvature.at(self, theta).covariance
 
     def towards(self, theta, gradient):
-        bent = bent_by_logarithm(self, theta, gradient)
-        return -Curvature.at(bent, theta).covariance(gradient, bent.spread)
+        return -Curvature.at(bent_by_logarithm(self, theta, gradient), theta).covariance(gradient)
 
     def productive(self, theta):
         return productive(self.technology(theta))
@@ -86,10 +126,10 @@ class Curvature(eqx.Module):
 
     Attributes
     ----------
-    reach:
-        `s^2 A` (n, n): covariance of theta with A.
-    technology, weight:
-        A (n, n), and the weights with which sums of its columns are observed, or None.
+    data:
+        What was observed, and the prior.
+    technology:
+        A (n, n).
     modelled:
         Outputs of the model (years, n).
     factor:
@@ -98,9 +138,8 @@ class Curvature(eqx.Module):
         R in these coordinates, of the size of M.
     """
 
-    reach: Float[Array, "n n"]
+    data: Observations
     technology: Float[Array, "n n"]
-    weight: Float[Array, "n n"] | None
     modelled: Float[Array, "years n"]
     factor: Float[Array, "m m"]
     noise: Float[Array, "m m"]
@@ -125,42 +164,82 @@ class Curvature(eqx.Module):
             crossed = jnp.einsum("jk,tk->tjk", variance * data.weight, x).reshape(size, n)
             matrix = jnp.block([[matrix, crossed], [crossed.T, jnp.diag((variance * data.weight**2).sum(0) + vague)]])
             noise = jsp.block_diag(noise, jnp.diag(data.share_noise**2))
-        return cls(data.spread**2 * A, A, data.weight, x, jnp.linalg.cholesky(matrix + noise), noise)
+        if not data.alone:
+            shared = loadings(data, A, x)
+            matrix = matrix + (shared * jnp.concatenate(data.common) ** 2) @ shared.T
+        return cls(data, A, x, jnp.linalg.cholesky(matrix + noise), noise)
 
     def seen(self, theta: Float[Array, "n n"]) -> Float[Array, " m"]:
         """Return `J theta`: what a change of theta does to the data."""
         moved = self.technology * theta
         rows = (self.modelled @ moved.T).ravel()
-        return rows if self.weight is None else jnp.concatenate([rows, (self.weight * moved).sum(0)])
+        return rows if self.data.weight is None else jnp.concatenate([rows, (self.data.weight * moved).sum(0)])
 
     def pulled(self, seen: Float[Array, " m"]) -> Float[Array, "n n"]:
         """Return `S J' seen`."""
         years, n = self.modelled.shape
         back = seen[: years * n].reshape(years, n).T @ self.modelled
-        return self.reach * (back if self.weight is None else back + self.weight * seen[years * n :])
+        back = back if self.data.weight is None else back + self.data.weight * seen[years * n :]
+        return self.data.spread_over(self.technology * back)
 
-    def covariance(self, gradient: Float[Array, "n n"], spread: Float[Array, "n n"]) -> Float[Array, "n n"]:
+    def covariance(self, gradient: Float[Array, "n n"]) -> Float[Array, "n n"]:
         """Return the posterior covariance of theta times a vector: `S g - S J' M^-1 J S g`."""
-        prior = spread**2 * gradient
+        prior = self.data.spread_over(gradient)
         return prior - self.pulled(jsp.cho_solve((self.factor, True), self.seen(prior)))
 
-    def variance(self, spread: Float[Array, "n n"]) -> Float[Array, "n n"]:
-        """Return the posterior variance of each theta."""
-        years, n = self.modelled.shape
+    def variance(self) -> Float[Array, "n n"]:
+        """Return the posterior variance of each theta: of each cell the prior's, less `q' M^-1 q`, `q = J S` of the cell."""
+        data, A, x = self.data, self.technology, self.modelled
+        years, n = x.shape
+        size, rows = years * n, jnp.arange(n)
         W = jsp.cho_solve((self.factor, True), jnp.eye(self.factor.shape[0], dtype=self.factor.dtype))
-        size = years * n
-        rows = jnp.arange(n)
         by_row = W[:size, :size].reshape(years, n, years, n)[:, rows, :, rows]
-        known = jnp.einsum("tk,jtu,uk->jk", self.modelled, by_row, self.modelled)
-        if self.weight is not None:
+        known = jnp.einsum("tk,jtu,uk->jk", x, by_row, x)
+        if data.weight is not None:
             crossed = W[:size, size:].reshape(years, n, n)
-            known = known + 2 * self.weight * jnp.einsum("tk,tjk->jk", self.modelled, crossed)
-            known = known + self.weight**2 * jnp.diag(W)[size:]
-        return spread**2 - self.reach**2 * known
+            known = known + 2 * data.weight * jnp.einsum("tk,tjk->jk", x, crossed)
+            known = known + data.weight**2 * jnp.diag(W)[size:]
+        reach = data.spread**2 * A
+        known = reach**2 * known
+        if not data.alone:
+            known = known + self._known_in_common(W, reach)
+        return jnp.where(data.spread > 0, data.deviations() ** 2 - known, 0)
+
+    def _known_in_common(self, W: Float[Array, "m m"], reach: Float[Array, "n n"]) -> Float[Array, "n n"]:
+        """Return what of `q' M^-1 q` is due to what rows and columns have in common."""
+        data, x = self.data, self.modelled
+        years, n = x.shape
+        size, rows = years * n, jnp.arange(n)
+        shared = loadings(data, self.technology, x)
+        row, column = (sd**2 for sd in data.common)
+        H = W @ shared
+        both = shared.T @ H
+        from_row = jnp.einsum("tk,tj->jk", x, H[:size].reshape(years, n, 2 * n)[:, rows, rows])
+        from_column = jnp.einsum("tk,tjk->jk", x, H[:size].reshape(years, n, 2 * n)[:, :, n:])
+        if data.weight is not None:
+            from_row = from_row + data.weight * H[size:, :n].T
+            from_column = from_column + data.weight * jnp.diag(H[size:, n:])
+        alone = row[:, None] ** 2 * jnp.diag(both)[:n, None] + column**2 * jnp.diag(both)[n:]
+        together = 2 * row[:, None] * column * both[:n, n:]
+        return alone + together + 2 * reach * (row[:, None] * from_row + column * from_column)
 
     def effective(self) -> Float[Array, ""]:
         """Return `tr(J S J' M^-1)`: how many numbers the data determine rather than the prior."""
         return self.factor.shape[0] - jnp.trace(jsp.cho_solve((self.factor, True), self.noise))
+
+
+def loadings(data: Observations, A: Float[Array, "n n"], x: Float[Array, "years n"]) -> Float[Array, "m 2n"]:
+    """Return what the data see of a change that a whole row, and of one that a whole column, has in common."""
+    years, n = x.shape
+    moving = jnp.where(data.spread > 0, A, 0)
+    rows = jnp.arange(n)
+    of_rows = jnp.zeros((years, n, n), A.dtype).at[:, rows, rows].set(x @ moving.T).reshape(-1, n)
+    of_columns = (moving * x[:, None, :]).reshape(-1, n)
+    seen = jnp.concatenate([of_rows, of_columns], axis=1)
+    if data.weight is None:
+        return seen
+    weighed = data.weight * moving
+    return jnp.concatenate([seen, jnp.concatenate([weighed.T, jnp.diag(weighed.sum(0))], axis=1)])
 
 
 def bent_by_logarithm(data: Observations, theta: Float[Array, "n n"], gradient: Float[Array, "n n"]) -> Observations:
@@ -171,7 +250,7 @@ def bent_by_logarithm(data: Observations, theta: Float[Array, "n n"], gradient: 
     """
     moves = data.spread > 0
     precision = jnp.where(moves, 1 / jnp.where(moves, data.spread, 1) ** 2, 1)
-    bend = gradient - jnp.where(moves, theta * precision, 0)
+    bend = gradient - data.precision(theta)
     # Far from the mode the whole may be indefinite; a tenth of the prior's precision keeps every step a descent.
     spread = jnp.where(moves, jnp.maximum(precision + bend, 0.1 * precision) ** -0.5, 0)
     return eqx.tree_at(lambda d: d.spread, data, spread)

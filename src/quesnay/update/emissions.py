@@ -48,7 +48,7 @@ class Emitting(AbstractPosterior):
         return own + self.emitting(theta).cost(theta[0], objective)
 
     def deviations(self):
-        return jnp.stack([self.technology.spread, self.spread])
+        return jnp.stack([self.technology.deviations(), self.spread])
 
     def curvature(self, theta: Float[Array, "2 n n"]) -> Curvature:
         """Return the curvature in the space of the data, where C adds to the variance of the sums of columns."""
@@ -66,7 +66,7 @@ class Emitting(AbstractPosterior):
         n = emitted.shape[0]
 
         def product(gradient: Array) -> Array:
-            prior = self.deviations() ** 2 * gradient
+            prior = jnp.stack([self.technology.spread_over(gradient[0]), self.spread**2 * gradient[1]])
             seen = curvature.seen(prior[0]).at[-n:].add((emitted * prior[1]).sum(0))
             found = jsp.cho_solve((curvature.factor, True), seen)
             return prior - jnp.stack([curvature.pulled(found), self.spread**2 * emitted * found[-n:]])
@@ -230,7 +230,7 @@ def _fitted(posterior: Emitting, C0: Array, tolerance: float, max_steps: int) ->
     return EmissionsFit(
         A,
         C,
-        jnp.sqrt(jnp.maximum(curvature.variance(data.spread), 0)),
+        jnp.sqrt(jnp.maximum(curvature.variance(), 0)),
         jnp.sqrt(jnp.maximum(left, 0)),
         intensity,
         output,

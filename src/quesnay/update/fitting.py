@@ -98,6 +98,8 @@ def fit(
     *,
     prior_sd: ArrayLike,
     noise_sd: ArrayLike,
+    substitution_sd: ArrayLike | None = None,
+    fabrication_sd: ArrayLike | None = None,
     inputs: ArrayLike | None = None,
     inputs_sd: ArrayLike | None = None,
     objective: Objective | None = None,
@@ -122,6 +124,10 @@ def fit(
         Standard deviation of log A: (n, n), or one for all; 0 keeps a coefficient.
     noise_sd:
         Standard deviation of the observed outputs, relative to them: (years, n), (n,), or one for all.
+    substitution_sd, fabrication_sd:
+        Standard deviations of what the log coefficients of a row, and those of a column, have in common: (n,), or one for all.
+        A product is used more, or less, by everyone; an industry buys more, or less, of everything: Stone's R and S. With
+        them the prior says what RAS assumes, and prior_sd what single coefficients do beside.
     inputs, inputs_sd:
         Intermediate inputs (years, n) that each account bought, in currency, and their relative standard deviation: with
         them the columns of A are observed as well as its rows, as in RAS. Their columns must be in one unit.
@@ -147,7 +153,7 @@ def fit(
     The prior is that of Golan, Judge and Robinson (1994) up to second order, in logarithms; curvature as in Tarantola (2005),
     section 3.2; effective parameters as in MacKay (1992), Neural Computation 4.
     """
-    data = observations(A0, x, d, prior_sd, noise_sd, inputs, inputs_sd)
+    data = observations(A0, x, d, prior_sd, noise_sd, inputs, inputs_sd, substitution_sd, fabrication_sd)
     found = _fitted(data, objective, positive(tolerance, "tolerance"), whole(max_steps, "max_steps", "number of steps"))
     return raise_unless_successful(found, found.result) if throw else found
 
@@ -169,7 +175,7 @@ def _fitted(data: Observations, objective: Objective | None, tolerance: float, m
     result = result_if(~(found.decrement <= tolerance), RESULTS.not_fitted)
     return Fit(
         data.units * curvature.technology,
-        jnp.sqrt(jnp.maximum(curvature.variance(data.spread), 0)),
+        jnp.sqrt(jnp.maximum(curvature.variance(), 0)),
         curvature.effective(),
         data.unit * curvature.modelled,
         residual,
@@ -189,6 +195,8 @@ def observations(
     noise_sd: ArrayLike,
     inputs: ArrayLike | None,
     inputs_sd: ArrayLike | None,
+    substitution_sd: ArrayLike | None = None,
+    fabrication_sd: ArrayLike | None = None,
 ) -> Observations:
     """Return what was observed beside its prior, in each account's own units, or raise `InputError`."""
     prior, output, demand = floating(A0, "A0"), jnp.atleast_2d(floating(x, "x")), jnp.atleast_2d(floating(d, "d"))
@@ -232,7 +240,18 @@ def observations(
     unit = jax.lax.stop_gradient(output.mean(0))
     own = (output / unit, demand / unit, relative * output / unit)
     weight = None if share is None else unit[:, None] / unit
-    return Observations(unit, prior * unit / unit[:, None], moves, *own, weight, share, share_noise)
+    common = (_common(substitution_sd, n, "substitution_sd"), _common(fabrication_sd, n, "fabrication_sd"))
+    return Observations(unit, prior * unit / unit[:, None], moves, *common, *own, weight, share, share_noise)
+
+
+def _common(sd: ArrayLike | None, n: int, name: str) -> Array | None:
+    if sd is None:
+        return None
+    values = deviations(sd, (n,), name)
+    require(
+        np.isfinite, f"{name} has infinite entries; give the standard deviation of a common change of log A.", values
+    )
+    return values
 
 
 def square(sd: ArrayLike, n: int, name: str) -> Array:

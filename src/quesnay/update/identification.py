@@ -131,7 +131,7 @@ def _spectrum(data: Observations, curvature: Curvature, log_sd: Array) -> tuple[
     signal = jnp.linalg.eigvalsh(jsp.solve_triangular(root, left.T, lower=True))[::-1]
     least = signal[0] * signal.shape[0] * jnp.finfo(signal.dtype).eps
     moves = data.spread > 0
-    shrinkage = jnp.where(moves, 1 - (log_sd / jnp.where(moves, data.spread, 1)) ** 2, 0)
+    shrinkage = jnp.where(moves, 1 - (log_sd / jnp.where(moves, data.deviations(), 1)) ** 2, 0)
     return jnp.maximum(signal, 0), shrinkage, jnp.sum(signal > least)
 
 
@@ -148,8 +148,8 @@ def _outcome(fit: Fit, function: Callable, name: str) -> Outcome:
     slopes = jax.jacrev(of)(nothing).reshape(-1, *fit.A.shape)
 
     def sds(slope: Array) -> tuple[Array, Array]:
-        prior = jnp.sum((fit.data.spread * slope) ** 2)
-        left = jnp.vdot(slope, fit.curvature.covariance(slope, fit.data.spread))
+        prior = jnp.vdot(slope, fit.data.spread_over(slope))
+        left = jnp.vdot(slope, fit.curvature.covariance(slope))
         return jnp.sqrt(prior), jnp.sqrt(jnp.maximum(left, 0))
 
     before, after = jax.vmap(sds)(slopes)
