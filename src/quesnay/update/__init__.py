@@ -5,6 +5,8 @@ from .blocks import Blocks
 from .emissions import EmissionsFit, fit_emissions
 from .fitting import Fit, fit
 from .identification import Identification, Outcome, identify
+from .neural import NeuralTechnology, Weights
+from .neural_fitting import NeuralFit, fit_neural
 from .rows import Coefficients, kl
 from .tracking import Forecast, Track, track
 
@@ -16,10 +18,14 @@ __all__ = [
     "Fit",
     "Forecast",
     "Identification",
+    "NeuralFit",
+    "NeuralTechnology",
     "Outcome",
     "Track",
+    "Weights",
     "fit",
     "fit_emissions",
+    "fit_neural",
     "gras",
     "identify",
     "kl",

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int
 from numpy.typing import ArrayLike
 
 from quesnay._checks import concrete, positive
-from quesnay._results import RESULTS, raise_unless_successful, result_if
+from quesnay._results import RESULTS, SUCCESSFUL, raise_unless_successful, result_if
 
 from . import dual, scaling
 from .blocks import Blocks
@@ -203,11 +203,14 @@ def _balance(
     least = 32 * float(jnp.finfo(given.table.dtype).eps)
     signed = keeps_signs(given, signed)
     balance = _solved(given, signed, method, max(positive(tolerance, "tolerance"), least))
-    if throw and concrete(balance.result, given) and not bool(balance.result == RESULTS.successful):
+    code = balance.result._value  # pyright: ignore[reportAttributeAccessIssue]
+    if not throw or (concrete(code) and code.ndim == 0 and int(code) == SUCCESSFUL):
+        return balance
+    if concrete(code, given):
         problem = build(given, signed=signed).problem
         require_signs(problem)
         explain(problem)
-    return raise_unless_successful(balance, balance.result) if throw else balance
+    return raise_unless_successful(balance, balance.result)
 
 
 @partial(jax.jit, static_argnames=("signed", "method", "tolerance"))
