@@ -47,6 +47,10 @@ class RESULTS(optx.RESULTS):  # pyright: ignore[reportGeneralTypeIssues]
         "The fit did not converge within its max_steps; give it more of them, a prior nearer to the data, or more noise; "
         "throw=False returns the last technology."
     )
+    too_sure = (
+        "The data are so sure beside the prior that what they leave of it is below rounding; give a larger noise_sd (1e-4, "
+        "say), or take kl, which meets outputs exactly; throw=False returns the mode, with deviations that are not known."
+    )
     unbalanced = (
         "The table was not brought to its margins within the steps allowed; make margins soft with row_sd, column_sd and "
         "cell_sd, or take the last table, whose `deviation` says what it misses, with throw=False."

@@ -273,3 +273,10 @@ def test_bad_input_is_refused_in_one_sentence(call, error, message):
     with pytest.raises(error, match=message) as caught:
         call()
     assert "\n" not in str(caught.value)
+
+
+def test_a_curve_that_only_rounds_to_what_it_takes_never_collapses():
+    """With `rho = 1/2` and gamma 1 the collapse takes D = 1, which a sigmoid tends to and floating point rounds it to."""
+    damage = q.climate.Sigmoid(steepness=2.5, threshold=2.0)
+    assert q.climate.collapse([[0.5]], damage, gamma=1.0).temperature == np.inf
+    assert q.climate.collapse(np.zeros((2, 2)), damage, vulnerability=q.climate.Productivity(1.0)).temperature == np.inf

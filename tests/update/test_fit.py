@@ -81,8 +81,8 @@ def test_deviations_and_effective_parameters_are_those_of_the_dense_curvature(wi
 def test_where_only_rows_and_columns_move_it_is_ras():
     """With both margins of one year sure, and single cells nearly so, the fit is `diag(r) A0 diag(s)`."""
     A0, A, x, d = truth(2, years=1, noise_sd=0.0)
-    options = {"inputs": x * A.sum(0), "inputs_sd": 1e-5, "substitution_sd": 0.5, "fabrication_sd": 0.5}
-    fit = q.update.fit(A0, x, d, prior_sd=1e-3, noise_sd=1e-5, **options)
+    options = {"inputs": x * A.sum(0), "inputs_sd": 1e-4, "substitution_sd": 0.5, "fabrication_sd": 0.5}
+    fit = q.update.fit(A0, x, d, prior_sd=5e-3, noise_sd=1e-4, **options)
     ras = q.update.ras(A0 * x[0], x[0] - d[0], x[0] * A.sum(0)).value / x[0]
     np.testing.assert_allclose(fit.A, ras, rtol=1e-3)
 

@@ -135,7 +135,9 @@ def first_collapse(setting: Climate, start: Array) -> Collapse:
         return jnp.where(defined, spectral_radius(there.A), jnp.inf)
 
     points = jnp.maximum(jnp.asarray(GRID, start.dtype), start)
-    above = jax.lax.map(radius, points) >= 1 if critical is None else damage(points) >= critical
+    # A curve that tends to D* without reaching it does so in the end by rounding.
+    beyond = 1 + 8 * float(jnp.finfo(A.dtype).eps)
+    above = jax.lax.map(radius, points) > beyond if critical is None else damage(points) > critical * beyond
     k = jnp.argmax(above)
     crosses = jnp.any(above) & ~above[0]
     lower, upper = jnp.where(crosses, points[k - 1], 0), jnp.where(crosses, points[k], 1)

@@ -3,6 +3,7 @@
 import abc
 import dataclasses
 from collections.abc import Iterable, Mapping
+from numbers import Real
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -176,7 +177,8 @@ class Polynomial(AbstractDamage):
             raise InputError("coefficients is empty; give a_1, a_2 and so on.")
         settled(self, coefficients=self.coefficients.size)
         cited(self.source, self.year)
-        if not (isinstance(self.valid, tuple) and len(self.valid) == 2 and self.valid[0] < self.valid[1]):
+        ends = self.valid if isinstance(self.valid, tuple) else ()
+        if len(ends) != 2 or not all(isinstance(end, Real) for end in ends) or not ends[0] < ends[1]:
             raise InputError(
                 f"valid is {self.valid!r}; give the lowest and the highest temperature, such as (0.0, 4.0)."
             )
@@ -215,6 +217,8 @@ class ByAccount(AbstractDamage):
     year: int | None = eqx.field(static=True)
 
     def __init__(self, curves: Iterable[AbstractDamage]):
+        if not isinstance(curves, Iterable):
+            raise InputError(f"curves is {type(curves).__name__}; give a damage function for every account, in a list.")
         self.curves = tuple(curves)
         if not self.curves:
             raise InputError("curves is empty; give a damage function for every account.")

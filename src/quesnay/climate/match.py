@@ -124,6 +124,7 @@ def match(
     require(
         lambda g: np.any(g > 0), "gamma is 0 everywhere; give the proportions in which accounts suffer.", means.gamma
     )
+    require(np.isfinite, "at is not finite; give the temperature of the published loss, in degrees C.", T)
     share = _share(published, T, None if reference is None else floating(reference, "reference"))
     there = by_account(damage(T), base.output.size).astype(base.output.dtype)
     question = Question(base, there, share.astype(base.output.dtype))

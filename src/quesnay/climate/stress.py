@@ -251,7 +251,13 @@ def stress(
 
 def _intensities(given: Mapping[str, ArrayLike] | None, base: Base) -> dict[str, Array]:
     weights = {}
-    for name, value in (given or {}).items():
+    if given is None:
+        return weights
+    instance(given, Mapping, "intensities", 'outcomes per unit of output by name, such as {"jobs": r}')
+    for name, value in given.items():
+        taken = (str(name), f"{name}_slope")
+        if any(own in Stress.__annotations__ or own in ("temperature", "loss", "margin") for own in taken):
+            raise InputError(f"intensities has {name!r}, which is the name of a result of its own; take another name.")
         r = floating(value, f"intensities[{name!r}]")
         if r.shape != base.output.shape:
             raise InputError(

@@ -85,7 +85,7 @@ class Blocks(eqx.Module):
         inside = (row[:, None] >= 0) & (column[None, :] >= 0)
         label = jnp.where(inside, jnp.asarray(number)[row[:, None], column[None, :]], -1)
         some = np.flatnonzero(known)
-        spread = None if sd is None else jnp.broadcast_to(floating(sd, "sd"), sums.shape).ravel()[some]
+        spread = None if sd is None else jnp.where(known, deviations(sd, sums.shape, "sd"), 0).ravel()[some]
         return cls(label, sums.ravel()[some], sd=spread)
 
 

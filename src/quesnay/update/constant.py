@@ -3,7 +3,7 @@
 import equinox as eqx
 import jax.numpy as jnp
 import jax.scipy.linalg as jsp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from .gauss_newton import AbstractPosterior, Objective, productive
 
@@ -111,7 +111,7 @@ class Observations(AbstractPosterior):
         return Curvature.at(self, theta).covariance
 
     def towards(self, theta, gradient):
-        return -Curvature.at(bent_by_logarithm(self, theta, gradient), theta).covariance(gradient)
+        return -Curvature.at(bent_by_logarithm(self, theta), theta).covariance(gradient)
 
     def productive(self, theta):
         return productive(self.technology(theta))
@@ -177,10 +177,14 @@ class Curvature(eqx.Module):
 
     def pulled(self, seen: Float[Array, " m"]) -> Float[Array, "n n"]:
         """Return `S J' seen`."""
+        return self.data.spread_over(self.slope(seen))
+
+    def slope(self, seen: Float[Array, " m"]) -> Float[Array, "n n"]:
+        """Return `J' seen`."""
         years, n = self.modelled.shape
         back = seen[: years * n].reshape(years, n).T @ self.modelled
         back = back if self.data.weight is None else back + self.data.weight * seen[years * n :]
-        return self.data.spread_over(self.technology * back)
+        return self.technology * back
 
     def covariance(self, gradient: Float[Array, "n n"]) -> Float[Array, "n n"]:
         """Return the posterior covariance of theta times a vector: `S g - S J' M^-1 J S g`."""
@@ -223,6 +227,14 @@ class Curvature(eqx.Module):
         together = 2 * row[:, None] * column * both[:n, n:]
         return alone + together + 2 * reach * (row[:, None] * from_row + column * from_column)
 
+    def precise(self, variance: Float[Array, "n n"]) -> Bool[Array, ""]:
+        """Say whether the variances are known to a hundredth: they are what the prior's leave after a subtraction."""
+        whole = jnp.sum(self.factor**2, axis=1)
+        signal = jnp.max(whole / jnp.diag(self.noise))
+        rounding = jnp.finfo(variance.dtype).eps * self.factor.shape[0] * signal
+        prior = self.data.deviations() ** 2
+        return jnp.all((prior == 0) | (variance > 100 * rounding * prior))
+
     def effective(self) -> Float[Array, ""]:
         """Return `tr(J S J' M^-1)`: how many numbers the data determine rather than the prior."""
         return self.factor.shape[0] - jnp.trace(jsp.cho_solve((self.factor, True), self.noise))
@@ -242,15 +254,19 @@ def loadings(data: Observations, A: Float[Array, "n n"], x: Float[Array, "years 
     return jnp.concatenate([seen, jnp.concatenate([weighed.T, jnp.diag(weighed.sum(0))], axis=1)])
 
 
-def bent_by_logarithm(data: Observations, theta: Float[Array, "n n"], gradient: Float[Array, "n n"]) -> Observations:
+def bent_by_logarithm(data: Observations, theta: Float[Array, "n n"]) -> Observations:
     """Return the prior as narrow, or as wide, as the curvature of `A = A0 exp(theta)` makes it.
 
-    Of the second derivative that Gauss-Newton leaves out, this part is diagonal and known: `a dcost/da`, the gradient of all
-    but the prior. With it a step errs by the square of log A / A0, without it by log A / A0.
+    Of the second derivative that Gauss-Newton leaves out, this part is diagonal and known, `a dcost/da`: minus `J' l` with the
+    multipliers `l = M^-1 (r + J theta)` of the data, which at the mode are `R^-1 r` and elsewhere do not grow as noise falls.
     """
+    curvature = Curvature.at(data, theta)
+    missed = (data.output - data.output @ curvature.technology.T - data.demand).ravel()
+    if data.weight is not None and data.share is not None:
+        missed = jnp.concatenate([missed, data.share - (data.weight * curvature.technology).sum(0)])
+    multiplier = jsp.cho_solve((curvature.factor, True), missed + curvature.seen(theta))
     moves = data.spread > 0
     precision = jnp.where(moves, 1 / jnp.where(moves, data.spread, 1) ** 2, 1)
-    bend = gradient - data.precision(theta)
     # Far from the mode the whole may be indefinite; a tenth of the prior's precision keeps every step a descent.
-    spread = jnp.where(moves, jnp.maximum(precision + bend, 0.1 * precision) ** -0.5, 0)
+    spread = jnp.where(moves, jnp.maximum(precision - curvature.slope(multiplier), 0.1 * precision) ** -0.5, 0)
     return eqx.tree_at(lambda d: d.spread, data, spread)

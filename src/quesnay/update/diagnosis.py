@@ -21,6 +21,8 @@ def explain(problem: Problem) -> None:
     if not 0 < len(cells) <= LARGEST:
         return
     sums, names, target = _constraints(problem, cells)
+    if not len(target):
+        return
     prior, low, high = _limits(problem, cells)
     missed = _least_miss(sums, target, low, high)
     if missed is None:

@@ -44,7 +44,9 @@ class Drifting(AbstractPosterior):
 
     def modelled(self, A: Float[Array, "years n n"]) -> Float[Array, "years n"]:
         """Return the outputs that the final demand of each year takes."""
-        return jnp.linalg.solve(jnp.eye(A.shape[-1], dtype=A.dtype) - A, self.demand[..., None])[..., 0]
+        left = jnp.eye(A.shape[-1], dtype=A.dtype) - A
+        # One after the other: batches of factorisations inside a loop can lock the threads of two cores.
+        return jax.lax.map(lambda year: jnp.linalg.solve(*year), (left, self.demand))
 
     def cost(self, theta, objective):
         # The first step of the walk has the variance of both, so that no increment has the variance 0.
@@ -86,7 +88,7 @@ class Drifting(AbstractPosterior):
         return -self.covariance(theta)(gradient)
 
     def productive(self, theta):
-        return jnp.all(jax.vmap(productive)(self.technology(theta)))
+        return jnp.all(jax.lax.map(productive, self.technology(theta)))
 
     def seen(self, theta: Float[Array, "years n n"]) -> "Seen":
         """Return what the data see of theta: its derivative and the covariance of the data."""

@@ -113,7 +113,7 @@ class Hessian(eqx.Module):
     diagonal:
         Square root of the diagonal of H, 1 for sums without a target, or whose cells cannot move.
     there:
-        Which sums have a target, and cells that can move.
+        Which sums have a target, and cells that can move; of those that only repeat what rows say, one multiplier is 0.
     """
 
     problem: Problem
@@ -127,7 +127,8 @@ class Hessian(eqx.Module):
         diagonal = jax.tree.map(jnp.add, problem.sums(slope), problem.variance)
         there = jax.tree.map(lambda wanted, d: wanted & (d > 0), Sums(*problem.wanted), diagonal)
         size = jax.tree.map(lambda is_, d: jnp.sqrt(jnp.where(is_, d, 1)), there, diagonal)
-        return cls(problem, slope, size, Wanted(*there))
+        free = _apart(problem, slope, diagonal, there)
+        return cls(problem, slope, size, Wanted(there.row, there.column & free.column, there.block & free.block))
 
     def product(self, multipliers: Sums) -> Sums:
         """Return `H l`."""
@@ -169,3 +170,21 @@ class Hessian(eqx.Module):
 
     def _kept(self, values: Sums) -> Sums:
         return jax.tree.map(lambda is_, value: jnp.where(is_, value, 0), Sums(*self.there), values)
+
+
+def _apart(problem: Problem, slope: Float[Array, "n m"], diagonal: Sums, there: Sums) -> Sums:
+    """Say which columns and blocks are not made of whole rows: nothing would be left of the others but rounding."""
+    n, m = slope.shape
+    limit = 8 * jnp.finfo(slope.dtype).eps * (n + m)
+    row = jnp.where(there.row, 1 / jnp.where(there.row, diagonal.row, 1), 0)[:, None]
+
+    def left(cells: Array, whole: Array) -> Array:
+        return whole - jnp.sum(cells**2 * row, axis=0) > limit * whole
+
+    column = left(slope, diagonal.column)
+    if problem.label is None:
+        return Sums(there.row, column, there.block)
+    blocks = problem.blocks
+    place = jnp.arange(n)[:, None] * (blocks + 1) + problem.label
+    by_row = jax.ops.segment_sum(slope.ravel(), place.ravel(), n * (blocks + 1)).reshape(n, blocks + 1)[:, :-1]
+    return Sums(there.row, column, left(by_row, diagonal.block))

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from quesnay._checks import concrete, first_bad, floating, positive, require, whole
 from quesnay._errors import InputError
-from quesnay._results import RESULTS, raise_unless_successful, result_if
+from quesnay._results import RESULTS, first_failure, raise_unless_successful, result_if
 
 from .blocks import deviations
 from .constant import Curvature, Observations
@@ -146,7 +146,7 @@ def fit(
     InputError
         Shapes that do not fit, outputs that are not positive, a negative coefficient, an A0 that is not productive, no prior.
     SolveError
-        Not converged within max_steps.
+        Not converged within max_steps; noise so small that what it leaves of the prior is below rounding.
 
     References
     ----------
@@ -154,8 +154,19 @@ def fit(
     section 3.2; effective parameters as in MacKay (1992), Neural Computation 4.
     """
     data = observations(A0, x, d, prior_sd, noise_sd, inputs, inputs_sd, substitution_sd, fabrication_sd)
+    if objective is not None:
+        _require_objective(objective, data)
     found = _fitted(data, objective, positive(tolerance, "tolerance"), whole(max_steps, "max_steps", "number of steps"))
     return raise_unless_successful(found, found.result) if throw else found
+
+
+def _require_objective(objective: Objective, data: Observations) -> None:
+    if not callable(objective):
+        raise InputError(f"objective is {type(objective).__name__}; give a function of the coefficients A (n, n).")
+    value = floating(objective(data.units * data.prior), "what objective returns")
+    if value.ndim:
+        raise InputError(f"objective returns shape {value.shape}; give a function to one number.")
+    require(np.isfinite, "objective is not finite at A0; give a function that is defined for every technology.", value)
 
 
 @eqx.filter_jit
@@ -172,10 +183,14 @@ def _fitted(data: Observations, objective: Objective | None, tolerance: float, m
     evidence = (
         -data.cost(found.theta, None) - 0.5 * widened - jnp.sum(jnp.log(noise)) - 0.5 * noise.size * jnp.log(2 * jnp.pi)
     )
-    result = result_if(~(found.decrement <= tolerance), RESULTS.not_fitted)
+    variance = curvature.variance()
+    result = first_failure(
+        result_if(~(found.decrement <= tolerance), RESULTS.not_fitted),
+        result_if(~curvature.precise(variance), RESULTS.too_sure),
+    )
     return Fit(
         data.units * curvature.technology,
-        jnp.sqrt(jnp.maximum(curvature.variance(), 0)),
+        jnp.sqrt(jnp.maximum(variance, 0)),
         curvature.effective(),
         data.unit * curvature.modelled,
         residual,

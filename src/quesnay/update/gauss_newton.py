@@ -87,7 +87,10 @@ def climb(data: AbstractPosterior, objective: Objective | None, tolerance: float
         _, theta, cost, good, _ = jax.lax.while_loop(
             lambda s: ~s[3] & (s[4] < HALVINGS), halved, (whole, *measured(whole), jnp.asarray(0))
         )
-        decrement = jnp.sqrt(jnp.maximum(-slope, 0))
+        # What is below the rounding of the prior's own measure of the gradient is not known to be small.
+        steep = jnp.sum((data.deviations() * gradient) ** 2)
+        lost = -slope <= 8 * jnp.finfo(steep.dtype).eps * steep
+        decrement = jnp.sqrt(jnp.where(lost, steep, -slope))
         return Mode(jnp.where(good, theta, now.theta), jnp.where(good, cost, now.cost), decrement, now.steps + 1, good)
 
     unknown = jnp.asarray(jnp.inf, begun.dtype)

@@ -105,6 +105,8 @@ def identify(
     MacKay (1992), Neural Computation 4; Tarantola (2005), section 3.3.
     """
     instance(fit, Fit, "fit", "the result of q.update.fit")
+    if outcomes is not None:
+        instance(outcomes, Mapping, "outcomes", "a dictionary of functions of A by name")
     given = dict(outcomes or {})
     for name, function in given.items():
         if not callable(function):

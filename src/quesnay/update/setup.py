@@ -15,6 +15,8 @@ from quesnay._errors import InputError
 from .blocks import Blocks, deviations
 from .problem import Problem, Sums, Wanted
 
+LOOSE = {np.dtype(kind): float(np.sqrt(np.finfo(kind).eps)) for kind in (np.float32, np.float64)}
+"""Difference of two totals, relative to them, that counts as rounding."""
 ROUNDING = 16
 """Units of rounding, of the sums it was formed from, within which a remaining target is 0."""
 
@@ -206,7 +208,14 @@ def _blocks(blocks: Blocks | None, table: Array) -> Blocks | None:
 def _fixed(fixed: ArrayLike | None, table: Array) -> Array | None:
     if fixed is None:
         return None
-    mask = fixed if isinstance(fixed, jax.Array) else np.asarray(fixed)
+    if hasattr(fixed, "to_numpy"):
+        raise InputError(
+            f"fixed is a {type(fixed).__name__}, whose labels an array would lose unchecked; give an array."
+        )
+    try:
+        mask = fixed if isinstance(fixed, jax.Array) else np.asarray(fixed)
+    except ValueError:
+        raise InputError("fixed is not a rectangular array; give true or false for each cell.") from None
     if mask.shape != table.shape or mask.dtype != bool:
         raise InputError(
             f"fixed is {mask.dtype} of shape {mask.shape}; give true or false for each cell {table.shape}."
@@ -230,8 +239,7 @@ def _require_agreement(given: Given) -> None:
         return
     rows, columns = np.asarray(given.rows), np.asarray(given.columns)
     total, other = rows.sum(), columns.sum()
-    loose = float(np.sqrt(np.finfo(rows.dtype).eps))
-    if not abs(total - other) <= loose * max(np.abs(columns).sum(), abs(total)):
+    if not abs(total - other) <= LOOSE[rows.dtype] * max(np.abs(columns).sum(), abs(total)):
         raise InputError(
             f"the rows sum to {float(total):.10g} and the columns to {float(other):.10g}: no table has both; make them "
             f"agree, or give row_sd, column_sd and cell_sd, so that the margins give way."
@@ -301,7 +309,7 @@ def parts(problem: Problem) -> tuple[Sums, Sums]:
     return plus, jax.tree.map(jnp.zeros_like, plus) if problem.negative is None else problem.sums(problem.negative)
 
 
-def require_signs(problem: Problem) -> None:
+def require_signs(problem: Problem, fixed: bool) -> None:
     """Raise `InputError` where a sum has a sign that none of its cells has."""
     plus, minus = parts(problem)
     for kind in ("row", "column", "block"):
@@ -316,8 +324,13 @@ def require_signs(problem: Problem) -> None:
             if bad.any():
                 i = first_bad(bad)
                 lack = "all cells that may move are 0 there" if p[i] + m[i] == 0 else f"it has no {sign} cell"
+                wanted = (
+                    f"leaves {target[i]:.6g} for cells that are not fixed"
+                    if fixed
+                    else f"should sum to {target[i]:.6g}"
+                )
                 raise InputError(
-                    f"{kind} {i} should sum to {target[i]:.6g}, but {lack}, and updating keeps zeros and signs; give it a flow "
+                    f"{kind} {i} {wanted}, but {lack}, and updating keeps zeros and signs; give it a flow "
                     f"in Z0, or change its target."
                 )
 
