@@ -4,17 +4,20 @@ import json
 from typing import Any
 
 from quesnay.cli.scenario import schema
+from quesnay.cli.stress_scenario import StressScenario
 
-MARK = "<!-- scenario keys -->"
+MARK, STRESS_MARK = "<!-- scenario keys -->", "<!-- stress keys -->"
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Put the tables in place of the mark."""
-    return markdown.replace(MARK, keys()) if MARK in markdown else markdown
+    """Put the tables in place of the marks."""
+    for mark, tables in ((MARK, keys), (STRESS_MARK, stress_keys)):
+        markdown = markdown.replace(mark, tables()) if mark in markdown else markdown
+    return markdown
 
 
 def keys() -> str:
-    """Return one Markdown table per section of the scenario file."""
+    """Return one Markdown table per section of the scenario file of a shock."""
     root = schema()
     parts = root["$defs"]
     plain = {key: node for key, node in root["properties"].items() if "title" in node}
@@ -31,6 +34,32 @@ def keys() -> str:
         "`[calibrate]`": parts["CalibrateSection"],
         "`[[calibrate.parameter]]`": parts["ParameterSection"],
     }
+    return _tables(sections)
+
+
+def stress_keys() -> str:
+    """Return one Markdown table per section of the scenario file of a stress test under warming."""
+    root = schema(StressScenario)
+    parts = root["$defs"]
+    plain = {key: node for key, node in root["properties"].items() if "title" in node}
+    curves = {
+        node["properties"]["curve"]["const"]: node for node in parts.values() if "curve" in node.get("properties", {})
+    }
+    sections = {
+        "At the top of a stress test": root | {"properties": {k: v for k, v in plain.items() if k != "damage"}},
+        "`[economy]` of a stress test": parts["EconomySection"],
+        "`[stress]`": parts["StressSection"],
+        "`temperatures` as a range": parts["TemperatureRange"],
+        **{f'`[damage]` with `curve = "{name}"`': node for name, node in curves.items()},
+        "`[vulnerability]`": parts["VulnerabilitySection"],
+        "`[match]`": parts["MatchSection"],
+        "`[uncertainty]`": parts["UncertaintySection"],
+        "`[report]` of a stress test": parts["ReportSection"],
+    }
+    return _tables(sections)
+
+
+def _tables(sections: dict[str, dict[str, Any]]) -> str:
     return "\n\n".join(f"### {title}\n\n{_table(section)}" for title, section in sections.items())
 
 

@@ -35,6 +35,7 @@ SeedOption = Annotated[
     int | None,
     typer.Option("--seed", min=0, max=2**32 - 1, metavar="N", help="Use this seed instead of the scenario's."),
 ]
+StressOption = Annotated[bool, typer.Option("--stress", help="That of a stress test under warming, not of a shock.")]
 
 
 def _version(asked: bool) -> None:
@@ -74,9 +75,10 @@ def new(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write it; '-' prints it.")] = Path(
         "scenario.toml"
     ),
+    stress: StressOption = False,
 ) -> None:
     """Write a commented scenario file to start from; an existing file is never overwritten."""
-    text = (Path(__file__).parent / "template.toml").read_text(encoding="utf-8")
+    text = (Path(__file__).parent / ("stress.toml" if stress else "template.toml")).read_text(encoding="utf-8")
     if str(file) == "-":
         typer.echo(text, nl=False)
         return
@@ -87,7 +89,8 @@ def new(
         raise InputError(f"{file} exists already; give another name, or remove it first.") from None
     except OSError as error:
         raise InputError(f"{file}: cannot be written ({error.strerror}); give another name.") from None
-    typer.echo(f"wrote {file}; run it with: quesnay run {file} --out {file.stem}", err=True)
+    command = "stress" if stress else "run"
+    typer.echo(f"wrote {file}; run it with: quesnay {command} {file} --out {file.stem}", err=True)
 
 
 @app.command("run", epilog=EPILOG)
@@ -103,6 +106,29 @@ def run_(
     result.nc of an earlier run are replaced; other files in the folder are left alone.
     """
     _execute(scenario, out, as_json=json, seed=seed)
+
+
+@app.command(epilog=EPILOG)
+def stress(
+    scenario: Annotated[Path, typer.Argument(metavar="SCENARIO.toml", help="The scenario file.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the results.", show_default=False)],
+    json: JsonOption = False,
+    seed: SeedOption = None,
+) -> None:
+    """Test an economy under warming, and write its report.
+
+    The scenario (`quesnay new --stress` writes one) names a table, temperatures, a damage function and who is vulnerable to
+    it. Prints GDP at every temperature and what the next tenth of a degree costs, and writes index.html (the report) and
+    result.nc (the labelled numbers) into the folder.
+    """
+    from . import output
+    from .stress_build import StressBuilder
+
+    builder = StressBuilder.of(scenario)
+    output.check(out)
+    from . import stress as stress_
+
+    stress_.execute(builder, out, as_json=json, seed=seed)
 
 
 @app.command(epilog=EPILOG)
@@ -177,13 +203,15 @@ def fetch(
 
 
 @app.command(epilog=EPILOG)
-def schema() -> None:
+def schema(stress: StressOption = False) -> None:
     """Print the JSON Schema of scenario files."""
     import json
 
+    from .scenario import Scenario
     from .scenario import schema as scenario_schema
+    from .stress_scenario import StressScenario
 
-    typer.echo(json.dumps(scenario_schema(), indent=2))
+    typer.echo(json.dumps(scenario_schema(StressScenario if stress else Scenario), indent=2))
 
 
 def _execute(scenario: Path, out: Path, *, as_json: bool, seed: int | None) -> None:

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import csv
 import functools
-import hashlib
-import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .._errors import InputError, LabelError, ScenarioError, TableError
 from .scenario import (
     CapacityLossSection,
     ExponentialRecovery,
@@ -21,7 +15,8 @@ from .scenario import (
     TabulatedRecovery,
     read,
 )
-from .sentence import nearest, quoted
+from .sentence import quoted
+from .source import ACCOUNT, Source
 
 if TYPE_CHECKING:  # imported where they are used: reading a scenario needs neither JAX nor pandas
     import pandas as pd
@@ -32,44 +27,18 @@ if TYPE_CHECKING:  # imported where they are used: reading a scenario needs neit
     from ..supply.shocks import AbstractShock
 
 
-COLUMNS = ["region", "sector", "loss"]
-
-
 @dataclass
-class Builder:
-    """A scenario file and what is made of it; `inputs` collects the SHA-256 of every file that was read."""
-
-    path: Path
-    scenario: Scenario
-    text: str
-    inputs: dict[str, str] = field(default_factory=dict)
+class Builder(Source[Scenario]):
+    """The scenario file of a shock and what is made of it."""
 
     @staticmethod
     def of(path: Path) -> Builder:
         """Read and validate a scenario file."""
-        scenario, text = read(path)
-        return Builder(path, scenario, text, {path.name: hashlib.sha256(text.encode()).hexdigest()})
+        return Builder(path, *read(path))
 
     def economy(self) -> Economy:
         """Return the table that the scenario names; a path is relative to the scenario file."""
-        from ..economy import load
-        from ..economy.builtin import BUILTINS
-
-        section = self.scenario.economy
-        beside = self.path.parent / section.table
-        if section.table not in BUILTINS and not beside.exists():
-            what = f"{quoted(section.table)} is no packaged table, and there is no {beside}"
-            raise self.error("economy.table", f"{what}; {nearest(section.table, BUILTINS)}")
-        with self.at("economy.table"):
-            economy = load(section.table if section.table in BUILTINS else beside, close=section.close)
-        if section.nonnegative:
-            with self.at("economy.nonnegative"):
-                economy = economy.nonnegative()
-        self.inputs |= economy.source
-        for name in self.scenario.report.outcomes:
-            with self.at("report.outcomes"):
-                economy.intensity(name)
-        return economy
+        return self.table(self.scenario.economy, self.scenario.report.outcomes)
 
     def model(self, economy: Economy) -> SupplyModel:
         """Return the supply model of the table."""
@@ -106,7 +75,7 @@ class Builder:
         if section.losses is None:
             where, series = f"{key}.loss", self._chosen(key, section, economy)
         else:
-            where, series = f"{key}.losses: {quoted(section.losses)}", self._read(key, section.losses)
+            where, series = f"{key}.losses: {quoted(section.losses)}", self._losses(f"{key}.losses", section.losses)
         with self.at(where):
             loss = economy.align(series, fill=0.0)
         with self.at(f"{key}.recovery"):
@@ -118,71 +87,16 @@ class Builder:
         """Return the loss of the accounts in the regions and sectors that the section names."""
         import pandas as pd
 
-        regions = self._known(f"{key}.regions", section.regions, economy.regions)
-        sectors = self._known(f"{key}.sectors", section.sectors, economy.sectors)
+        regions = self.known(f"{key}.regions", section.regions, economy.regions)
+        sectors = self.known(f"{key}.sectors", section.sectors, economy.sectors)
         labels = [(region, sector) for region, sector in economy.index if region in regions and sector in sectors]
         if not labels:
             raise self.error(key, f"none of these regions has any of these sectors in {quoted(economy.name)}")
-        return pd.Series(section.loss, index=pd.MultiIndex.from_tuples(labels, names=COLUMNS[:2]), dtype=float)
+        return pd.Series(section.loss, index=pd.MultiIndex.from_tuples(labels, names=ACCOUNT), dtype=float)
 
-    def _known(self, key: str, names: Sequence[str] | None, known: Sequence[str]) -> frozenset[str]:
-        for name in names or ():
-            if name not in known:
-                raise self.error(key, f"{quoted(name)} is not in the table; {nearest(name, known)}")
-        return frozenset(known if names is None else names)
-
-    def _read(self, key: str, name: str) -> pd.Series:
+    def _losses(self, key: str, name: str) -> pd.Series:
         """Return the losses in a CSV file with the columns region, sector and loss."""
-        import pandas as pd
-
-        key, path = f"{key}.losses", self.path.parent / name
-        try:
-            self._hash(path)
-            with path.open(encoding="utf-8-sig", newline="") as file:
-                header, *rows = list(csv.reader(file, strict=True)) or [[]]
-        except OSError as error:
-            raise self.error(key, f"{quoted(name)} cannot be read ({error.strerror})") from None
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise self.error(key, f"{quoted(name)} is not a CSV file in UTF-8 ({error})") from None
-        if sorted(header) != sorted(COLUMNS):
-            found = ", ".join(quoted(column) for column in header) or "none"
-            raise self.error(key, f"{quoted(name)} has the columns {found}; give region, sector and loss")
-        order = [header.index(column) for column in COLUMNS]
-        losses: list[float] = []
-        for number, row in enumerate(rows, start=2):
-            given = row[order[2]] if len(row) == len(header) else None
-            if given is None:
-                raise self.error(key, f"{quoted(name)} row {number} has {len(row)} entries; give three")
-            losses.append(_share(given))
-            if not 0 <= losses[-1] <= 1:
-                what = f"{quoted(name)} row {number} has the loss {quoted(given)}; expected a number from 0 to 1"
-                raise self.error(key, what)
-        labels = [(row[order[0]], row[order[1]]) for row in rows]
-        if not labels:
-            raise self.error(key, f"{quoted(name)} has no rows; give one for every account that loses capacity")
-        return pd.Series(losses, index=pd.MultiIndex.from_tuples(labels, names=COLUMNS[:2]), dtype=float)
-
-    def _hash(self, path: Path) -> None:
-        self.inputs[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
-
-    def error(self, key: str, text: str) -> ScenarioError:
-        """Return the error for a key of the file."""
-        return ScenarioError(f"{self.path}: {key}: {text}{'' if text.endswith('?') else '.'}")
-
-    @contextlib.contextmanager
-    def at(self, key: str) -> Iterator[None]:
-        """Say which key of which file an error of the library is about."""
-        try:
-            yield
-        except (TableError, LabelError, InputError) as error:
-            raise ScenarioError(f"{self.path}: {key}: {error}") from error
-
-
-def _share(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
+        return self.series(key, name, "loss", lambda share: 0 <= share <= 1, "a number from 0 to 1")
 
 
 def recovery(section: CapacityLossSection) -> AbstractRecovery | None:

@@ -3,7 +3,7 @@
 import datetime as dt
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -233,8 +233,18 @@ class Scenario(Section):
         return self
 
 
+S = TypeVar("S", bound=Section)
+NEW, NEW_STRESS = "quesnay new", "quesnay new --stress"
+"""The commands that write a template."""
+
+
 def read(path: Path) -> tuple[Scenario, str]:
-    """Return the validated scenario of a file, and the file's text.
+    """Return the validated scenario of a shock, and the file's text; raises `ScenarioError` as `read_as` does."""
+    return read_as(path, Scenario, new=NEW)
+
+
+def read_as(path: Path, model: type[S], *, new: str) -> tuple[S, str]:
+    """Return the validated scenario of a file, and the file's text; `new` is the command that writes a template.
 
     Raises
     ------
@@ -244,23 +254,21 @@ def read(path: Path) -> tuple[Scenario, str]:
     try:
         text = path.read_bytes().decode()
     except OSError as error:
-        raise ScenarioError(
-            f"{path}: cannot be read ({error.strerror}); `quesnay new {path}` writes a template."
-        ) from None
+        raise ScenarioError(f"{path}: cannot be read ({error.strerror}); `{new} {path}` writes a template.") from None
     except UnicodeDecodeError as error:
         raise ScenarioError(f"{path}: is not UTF-8 text (byte {error.start}); save it as UTF-8.") from None
     try:
         data = tomllib.loads(text)
     except RecursionError:
-        raise ScenarioError(f"{path}: is nested too deeply; see `quesnay new -` for the format.") from None
+        raise ScenarioError(f"{path}: is nested too deeply; see `{new} -` for the format.") from None
     except ValueError as error:  # TOMLDecodeError, or a number with too many digits
         raise ScenarioError(f"{path}: is not valid TOML: {str(error)[:1].lower()}{str(error)[1:]}.") from None
     try:
-        return Scenario.model_validate(data), text
+        return model.model_validate(data), text
     except ValidationError as error:
-        raise ScenarioError(f"{path}: {sentence(error, data, Scenario.model_json_schema())}") from None
+        raise ScenarioError(f"{path}: {sentence(error, data, model.model_json_schema())}") from None
 
 
-def schema() -> dict[str, Any]:
+def schema(model: type[Section] = Scenario) -> dict[str, Any]:
     """Return the JSON Schema of scenario files."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | Scenario.model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | model.model_json_schema()

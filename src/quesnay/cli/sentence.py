@@ -50,11 +50,12 @@ def _first(error: Any, data: dict[str, Any], schema: Schema) -> str:
         return f"unknown key {key}; {nearest(name, section.get('properties', {}))}"
     if kind == "missing":
         return f"{key} is missing; expected: {_at(schema, location).get('description', 'key')}"
-    if kind == "union_tag_not_found":
-        return f"{key}.kind is missing; choose from {', '.join(_tags(_at(schema, location)))}"
-    if kind == "union_tag_invalid":
-        tags = _tags(_at(schema, location))
-        return f"{key}.kind = {quoted(given.get('kind'))} is not allowed; choose from {', '.join(tags)}"
+    if kind in ("union_tag_not_found", "union_tag_invalid"):
+        node = _at(schema, location)
+        own, tags = _tag(node), ", ".join(_tags(node))
+        if not isinstance(given, dict) or own not in given:
+            return f"{key}.{own} is missing; choose from {tags}"
+        return f"{key}.{own} = {quoted(given[own])} is not allowed; choose from {tags}"
     if kind == "value_error":
         return f"{key}: {context['error']}" if key else str(context["error"])
     allowed = _at(schema, location).get("description") or _at(schema, location[:-1]).get("description", "another value")
@@ -64,15 +65,15 @@ def _first(error: Any, data: dict[str, Any], schema: Schema) -> str:
 def _key(location: tuple[str | int, ...], data: Any) -> str:
     """Return the path of a key as the file's author sees it: lists count from 1, and the tag of a union is no key."""
     text = ""
-    for part in location:
+    for k, part in enumerate(location):
         if isinstance(part, int):
             text += f" #{part + 1}"
-        elif isinstance(data, dict) and part not in data and data.get("kind") == part:
+        elif data is not None and _is_tag(part, data, last=k + 1 == len(location)):
             continue
         else:
             text += f".{part}" if text else part
         try:
-            data = data[part]
+            data = None if data is None else data[part]
         except (KeyError, IndexError, TypeError):
             data = None
     return text
@@ -87,9 +88,17 @@ def _at(schema: Schema, location: tuple[str | int, ...]) -> Schema:
             node = node.get("items", {})
         elif part in node.get("properties", {}):
             node = node["properties"][part]
-        else:
-            node = {"$ref": node.get("discriminator", {}).get("mapping", {}).get(part, "#")}
+        elif "discriminator" in node:
+            node = {"$ref": node["discriminator"]["mapping"].get(part, "#")}
+        elif "oneOf" in node:  # a list or a table: the tag is the JSON type
+            node = next(own for own in node["oneOf"] if _resolve(own, schema).get("type") == part) | _said(node)
+        else:  # any name, as in a table of numbers by sector
+            node = node.get("additionalProperties") or {"$ref": "#"}
     return _resolve(node, schema)
+
+
+def _said(node: Schema) -> Schema:
+    return {key: node[key] for key in ("description",) if key in node}
 
 
 def _resolve(node: Schema, root: Schema) -> Schema:
@@ -99,6 +108,18 @@ def _resolve(node: Schema, root: Schema) -> Schema:
         node = node["anyOf"][0] if "anyOf" in node else root["$defs"].get(node["$ref"].rsplit("/", 1)[-1], {})
         seen = node | {k: v for k, v in seen.items() if k not in ("$ref", "anyOf")}
     return seen
+
+
+def _is_tag(part: str, data: Any, *, last: bool) -> bool:
+    """Say whether a part of a location is no key of the file but pydantic's name of one of several alternatives."""
+    if not isinstance(data, dict):
+        return True
+    return part not in data and (not last or part in (data.get("kind"), data.get("curve"), "object"))
+
+
+def _tag(node: Schema) -> str:
+    """Return the key that says which of several sections one is."""
+    return node.get("discriminator", {}).get("propertyName", "kind")
 
 
 def _tags(node: Schema) -> list[str]:

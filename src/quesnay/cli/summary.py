@@ -12,6 +12,7 @@ from rich.text import Text
 from ..report import Run, summary
 
 MOST = 5
+WORDS = ("outcome", "unit", "region", "sector", "note")
 
 
 def summarise(run: Run) -> dict[str, Any]:
@@ -36,37 +37,38 @@ def show(found: dict[str, Any]) -> None:
     for shock in found["shocks"]:
         console.print(shock)
     totals = [
-        [name, total["unit"], *map(_number, (total["base"], total["change"])), f"{100 * total['share']:.2f}"]
-        + [_number(total[key], total["change"]) for key in ("direct", "indirect")]
+        [name, total["unit"], *map(number, (total["base"], total["change"])), f"{100 * total['share']:.2f}"]
+        + [number(total[key], total["change"]) for key in ("direct", "indirect")]
         for name, total in found["totals"].items()
     ]
     headings = ("outcome", "unit", "base", "change", "%", "direct", "indirect")
-    console.print(_table(f"{found['table']}, {found['days']} days", headings, totals))
+    console.print(table(f"{found['table']}, {found['days']} days", headings, totals))
     output, value_added = (found["totals"][name]["by_region"] for name in ("output", "value added"))
     worst = sorted(output, key=output.__getitem__)[:MOST]
-    regions = [[region, _number(output[region]), _number(value_added[region])] for region in worst]
-    console.print(_table(f"Change by region, {found['currency']}", ("region", "output", "value added"), regions))
+    regions = [[region, number(output[region]), number(value_added[region])] for region in worst]
+    console.print(table(f"Change by region, {found['currency']}", ("region", "output", "value added"), regions))
     losses = [
-        [row["region"], row["sector"], *(_number(-row[key], row["loss"]) for key in ("loss", "direct", "indirect"))]
+        [row["region"], row["sector"], *(number(-row[key], row["loss"]) for key in ("loss", "direct", "indirect"))]
         for row in found["sectors"][:MOST]
     ]
     headings = ("region", "sector", "change", "direct", "indirect")
-    console.print(_table(f"Largest losses of output, {found['currency']}", headings, losses))
+    console.print(table(f"Largest losses of output, {found['currency']}", headings, losses))
     console.print(f"Wrote {' and '.join(found['files'])}")
     console.print("Open the .html file in a browser; `quesnay new my-shock.toml` begins a scenario of your own.")
 
 
-def _table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    table = Table(title=Text(title), title_justify="left", box=SIMPLE_HEAD)
+def table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """Return a table for the terminal; columns of names are set left, numbers right."""
+    made = Table(title=Text(title), title_justify="left", box=SIMPLE_HEAD)
     for heading in headings:
-        words = heading in ("outcome", "unit", "region", "sector")
-        table.add_column(Text(heading), justify="left" if words else "right", no_wrap=not words)
+        words = heading in WORDS
+        made.add_column(Text(heading), justify="left" if words else "right", no_wrap=not words)
     for row in rows:
-        table.add_row(*map(Text, row))
-    return table
+        made.add_row(*map(Text, row))
+    return made
 
 
-def _number(value: float, scale: float = 0.0) -> str:
+def number(value: float, scale: float = 0.0) -> str:
     """Return a number with about four significant digits and its thousands separated; rounding errors of `scale` are 0."""
     size = abs(value)
     if size <= 1e-9 * abs(scale):

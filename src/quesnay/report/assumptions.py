@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from .. import __version__, supply
+from ..economy import Economy
 from ..supply.stability import technology_bound
 from . import words
 from .run import Run
@@ -100,7 +101,7 @@ def assumptions(run: Run) -> Assumptions:
         equations=EQUATIONS if usual else (),
         left_out=LEFT_OUT,
         stability=_stability(run),
-        table=_table(run),
+        table=table_facts(run.economy),
         notes=tuple(note.sentence for note in economy.notes),
         files=tuple(run.inputs.items()),
         software=versions(),
@@ -153,8 +154,9 @@ def _stability(run: Run) -> str:
     )
 
 
-def _table(run: Run) -> tuple[tuple[str, str], ...]:
-    economy, state = run.economy, run.economy.balance()
+def table_facts(economy: Economy) -> tuple[tuple[str, str], ...]:
+    """Return what a table is, as (name, value)."""
+    state = economy.balance()
     regions, sectors = len(economy.regions), len(economy.sectors)
     size = f"{words.count(regions, 'region')}, {words.count(sectors, 'sector')}, {words.count(economy.n, 'account')}"
     size += f", {words.count(int((np.asarray(economy.Z) > 0).sum()), 'flow')}"

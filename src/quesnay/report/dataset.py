@@ -28,7 +28,7 @@ def dataset(run: Run) -> xr.Dataset:
     `dataset(run).to_netcdf("result.nc")` works with every netCDF engine, and what is read back is equal.
     """
     economy, path = run.economy, run.path
-    labelled = economy.label(path).merge(economy.label(_Declared(_further(run))))
+    labelled = economy.label(path).merge(economy.label(Declared(_further(run))))
     flat = labelled.reset_index("account") if "account" in labelled.dims else labelled
     flat["bottleneck"] = flat["bottleneck"].astype(np.int32)
     flat["day"] = flat["day"].astype(np.int32)
@@ -39,7 +39,7 @@ def dataset(run: Run) -> xr.Dataset:
     return flat
 
 
-class _Declared:
+class Declared:
     """Variables that are ready to be labelled."""
 
     def __init__(self, declared: Mapping[str, tuple[tuple[str, ...], Any, str, str]]):

@@ -1,13 +1,19 @@
 """The report as one HTML page that opens without a network: text, tables, and all figures with the program that draws them."""
 
 import re
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .. import __version__
+from ..economy import Economy
 from . import sections, story, words
 from .markup import bullets, cards, paragraph, tag
 from .run import Run
+
+if TYPE_CHECKING:
+    from .panels import Drawn
 
 HERE = Path(__file__).parent
 ICON = (
@@ -54,8 +60,6 @@ def html(run: Run) -> str:
 
     It holds everything that it shows and makes no request; all labels and texts are escaped.
     """
-    from plotly.offline import get_plotlyjs
-
     from .panels import Drawn
 
     drawn = Drawn()
@@ -63,6 +67,20 @@ def html(run: Run) -> str:
         (name, heading if isinstance(heading, str) else heading(run), content(run, drawn))
         for name, heading, content in sections.parts(run)
     ]
+    lede = bullets(story.summary_sentences(run)) + cards(story.key_figures(run))
+    meta = [
+        f"{run.economy.currency} per day",
+        words.count(run.days, "day"),
+        *([] if run.seed is None else [f"seed {run.seed}"]),
+    ]
+    header = header_of("Stress test of a production network", run.title, run.description, run.economy, meta)
+    return render(run.title, header, lede, parts, drawn)
+
+
+def render(title: str, header: str, lede: str, parts: Sequence[tuple[str, str, str]], drawn: "Drawn") -> str:
+    """Return the page of a report; every part is an anchor, a heading in plain text, and markup."""
+    from plotly.offline import get_plotlyjs
+
     entries = "".join(f'<li><a href="#{name}">{tag("span", escape(heading))}</a></li>' for name, heading, _ in parts)
     body = "".join(
         tag(
@@ -76,12 +94,12 @@ def html(run: Run) -> str:
     return PAGE.format(
         policy=escape(POLICY),
         version=__version__,
-        title=escape(run.title),
+        title=escape(title),
         icon=ICON,
         css=(HERE / "page.css").read_text(encoding="utf-8"),
         nav=tag("nav", tag("p", "Contents") + tag("ol", entries), aria_label="Contents"),
-        header=_header(run),
-        lede=bullets(story.summary_sentences(run)) + cards(story.key_figures(run)),
+        header=header,
+        lede=lede,
         body=body,
         panels=drawn.json(),
         plotly=get_plotlyjs(),
@@ -89,21 +107,18 @@ def html(run: Run) -> str:
     )
 
 
-def _header(run: Run) -> str:
-    economy = run.economy
+def header_of(kind: str, title: str, description: str, economy: Economy, meta: Sequence[str]) -> str:
+    """Return the head of a page: what it is, its title, and the table that it is about."""
     regions, sectors = len(economy.regions), len(economy.sectors)
-    meta = [
+    table = [
         economy.name if economy.year is None else f"{economy.name}, {economy.year}",
         f"{words.count(regions, 'region')}, {words.count(sectors, 'sector')}",
-        f"{economy.currency} per day",
-        words.count(run.days, "day"),
-        *([] if run.seed is None else [f"seed {run.seed}"]),
     ]
     return (
-        paragraph("Stress test of a production network", "kind")
-        + tag("h1", escape(run.title))
-        + "".join(paragraph(text, "description") for text in _paragraphs(run.description))
-        + bullets(meta, "meta")
+        paragraph(kind, "kind")
+        + tag("h1", escape(title))
+        + "".join(paragraph(text, "description") for text in _paragraphs(description))
+        + bullets([*table, *meta], "meta")
     )
 
 

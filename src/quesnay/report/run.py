@@ -11,6 +11,7 @@ from .._errors import InputError
 from ..economy import Economy
 from ..supply import AbstractShock, SupplyModel, SupplyPath
 from .ensemble import Ensemble
+from .naming import Named
 
 if TYPE_CHECKING:
     from .findings import Findings
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 @final
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Run:
+class Run(Named):
     """One simulated scenario: the table, the model, the shock, the path, and where they come from.
 
     Attributes
@@ -86,26 +87,6 @@ class Run:
         object.__setattr__(self, "outcomes", tuple(dict.fromkeys(self.outcomes)))
         object.__setattr__(self, "shocks", tuple(self.shocks))
         object.__setattr__(self, "inputs", dict(self.inputs) or self.economy.source)
-
-    @cached_property
-    def accounts(self) -> tuple[tuple[str, str], ...]:
-        """The (region, sector) of every account."""
-        return tuple((str(region), str(sector)) for region, sector in self.economy.index)
-
-    @cached_property
-    def regions(self) -> np.ndarray:
-        """The region of every account (n,)."""
-        return np.array([region for region, _ in self.accounts], dtype=object)
-
-    def label(self, account: int) -> str:
-        """Return how an account is called in tables and figures: "sector (region)", or the sector in a table of one region."""
-        region, sector = self.accounts[account]
-        return sector if len(self.economy.regions) == 1 else f"{sector} ({region})"
-
-    def place(self, account: int) -> str:
-        """Return how an account is called in a sentence: "sector in region", or the sector in a table of one region."""
-        region, sector = self.accounts[account]
-        return sector if len(self.economy.regions) == 1 else f"{sector} in {region}"
 
     @property
     def days(self) -> int:

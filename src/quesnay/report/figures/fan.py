@@ -31,7 +31,7 @@ def fans(run: Run, ensemble: Ensemble) -> list[Panel]:
 def _fan(run: Run, part: Change, *, alone: bool) -> Panel:
     quantiles = np.quantile(100 * part.change / part.base, LEVELS, axis=0)
     drawn = [averaged(q, thin(run.days)) for q in quantiles]
-    data = [*_bands(days_axis(run), drawn), _line(days_axis(run), drawn[2])]
+    data = [*bands(days_axis(run), drawn), line(days_axis(run), drawn[2])]
     day = int(np.argmin(quantiles[2]))
     low, middle, high = (words.signed(quantiles[k, day]) for k in (0, 2, 4))
     message = f"On the median's worst day, day {words.number(day)}: {middle} %; in nine tenths of the draws {low} to {high} %."
@@ -66,7 +66,7 @@ def _fit(name: str, days: np.ndarray, observed: np.ndarray, predicted: np.ndarra
     quantiles = np.quantile(predicted, LEVELS, axis=0)
     at = np.argsort(days, kind="stable")
     mode = "lines" if len(days) > 1 else "lines+markers"
-    data = [*_bands(days[at], quantiles[:, at]), _line(days[at], quantiles[2, at], mode)]
+    data = [*bands(days[at], quantiles[:, at]), line(days[at], quantiles[2, at], mode)]
     data.append(
         go.Scatter(
             x=days[seen], y=observed[seen], name="observed", mode="markers", text=[safe(v) for v in np.array(labels)[seen]],
@@ -85,11 +85,12 @@ def _fit(name: str, days: np.ndarray, observed: np.ndarray, predicted: np.ndarra
     return Panel(made, 280, message, name, narrow_height=240, wide=False)
 
 
-def _bands(days: np.ndarray, quantiles) -> list[go.Scatter]:
+def bands(x: np.ndarray, quantiles) -> list[go.Scatter]:
+    """Return the two bands of a fan from the quantiles at `LEVELS` (5, k)."""
     found = []
     for low, high, opacity in BANDS:
         colour = f"rgba(31,111,178,{opacity})"
-        edge = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "x": days}
+        edge = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "x": x}
         found += [
             go.Scatter(y=quantiles[low], **edge),
             go.Scatter(y=quantiles[high], fill="tonexty", fillcolor=colour, **edge),
@@ -97,7 +98,8 @@ def _bands(days: np.ndarray, quantiles) -> list[go.Scatter]:
     return found
 
 
-def _line(days: np.ndarray, values: np.ndarray, mode: str = "lines") -> go.Scatter:
+def line(x: np.ndarray, values: np.ndarray, mode: str = "lines") -> go.Scatter:
+    """Return the median of a fan."""
     return go.Scatter(
-        x=days, y=values, name="median", mode=mode, line={"color": BLUE, "width": 2}, hovertemplate="%{y:,.4g}"
+        x=x, y=values, name="median", mode=mode, line={"color": BLUE, "width": 2}, hovertemplate="%{y:,.4g}"
     )

@@ -48,7 +48,7 @@ def heat_maps(run: Run) -> tuple[list[Panel], list[Key], str]:
     if calm:
         note += f" In {words.count(calm, 'other region')} no sector loses more than {words.percent(steps[0], 1)} on any day."
     gains = float((-share).max(initial=0)) > steps[0]
-    return panels, _legend(steps, gains), note
+    return panels, classes_legend(steps, gains), note
 
 
 def _panel(run: Run, region: str, mask: np.ndarray, drawn: np.ndarray, share: np.ndarray, steps: list[float]) -> Panel:
@@ -59,27 +59,9 @@ def _panel(run: Run, region: str, mask: np.ndarray, drawn: np.ndarray, share: np
     leaving = [k for k in order if np.abs(share[:, mask][:, k]).max() > steps[0]] or order[:1]
     kept = leaving[:MOST_SECTORS]
     values = drawn[:, mask][:, kept].T
-    edges = np.array(steps)
-    # Classes: losses upwards from 1, gains downwards from -1, 0 within the smallest bound.
-    classes = np.searchsorted(edges[:-1], values, side="left") - np.minimum(
-        3, np.searchsorted(edges[:-1:2], -values, side="left")
-    )
     names = [sectors[k] for k in kept]
     rows = list(range(len(kept)))
-    palette = [*reversed(GAINS), NEUTRAL, *LOSSES]
-    scale = [[(k + end) / len(palette), colour] for k, colour in enumerate(palette) for end in (0, 1)]
-    trace = go.Heatmap(
-        z=classes.astype(np.int8),
-        x=days_axis(run),
-        y=rows,
-        zmin=-3.5,
-        zmax=6.5,
-        colorscale=scale,
-        showscale=False,
-        ygap=1,
-        customdata=np.round(-100 * values, 4).astype(np.float32),
-        hovertemplate="%{y}<br>day %{x:.0f}: %{customdata:.3g} % of base<extra></extra>",
-    )
+    trace = cells(days_axis(run), rows, values, steps, "day %{x:.0f}: %{customdata:.3g} % of base")
     labels = [safe(words.shorten(name, 34)) for name in names]
     short = [safe(words.shorten(name, 17)) for name in names]
     worst = names[0]
@@ -97,6 +79,29 @@ def _panel(run: Run, region: str, mask: np.ndarray, drawn: np.ndarray, share: np
     return Panel(chart, height, message, title, narrow=narrow, wide=False)
 
 
+def cells(x: np.ndarray, rows: list[int], values: np.ndarray, steps: list[float], hover: str) -> go.Heatmap:
+    """Return shares lost (rows, columns) as cells in the colour of their class."""
+    edges = np.array(steps)
+    # Classes: losses upwards from 1, gains downwards from -1, 0 within the smallest bound.
+    classes = np.searchsorted(edges[:-1], values, side="left") - np.minimum(
+        3, np.searchsorted(edges[:-1:2], -values, side="left")
+    )
+    palette = [*reversed(GAINS), NEUTRAL, *LOSSES]
+    scale = [[(k + end) / len(palette), colour] for k, colour in enumerate(palette) for end in (0, 1)]
+    return go.Heatmap(
+        z=classes.astype(np.int8),
+        x=x,
+        y=rows,
+        zmin=-3.5,
+        zmax=6.5,
+        colorscale=scale,
+        showscale=False,
+        ygap=1,
+        customdata=np.round(-100 * values, 4).astype(np.float32),
+        hovertemplate=f"%{{y}}<br>{hover}<extra></extra>",
+    )
+
+
 def _title(kept: int, leaving: int, all_: int, bound: float) -> str:
     if kept < leaving:
         return f"the {kept} hardest hit of {words.count(all_, 'sector')}"
@@ -104,7 +109,9 @@ def _title(kept: int, leaving: int, all_: int, bound: float) -> str:
     return f"{kept} of {words.count(all_, 'sector')}{rest}" if rest else words.count(all_, "sector")
 
 
-def _legend(steps: list[float], gains: bool) -> list[Key]:
+def classes_legend(steps: list[float], gains: bool) -> list[Key]:
+    """Return what the colours of the classes mean."""
+
     def say(low: float, high: float) -> str:
         return f"{100 * low:.3g} to {100 * high:.3g} %"
 

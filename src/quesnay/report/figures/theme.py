@@ -106,8 +106,12 @@ def figure(data: Sequence[Any], **layout: Any) -> go.Figure:
 
 def colours(run: Run) -> dict[str, str]:
     """Return the colour of each region: in the order of the table, or, of many, of the losses; the rest share one."""
-    few = len(run.economy.regions) <= len(REGIONS)
-    order = run.economy.regions if few else run.findings.regions
+    return palette(run.economy.regions, run.findings.regions)
+
+
+def palette(regions: Sequence[str], ranked: Sequence[str]) -> dict[str, str]:
+    """Return the colour of each region, given also in the order of their losses."""
+    order = regions if len(regions) <= len(REGIONS) else ranked
     return {name: REGIONS[k] if k < len(REGIONS) else OTHERS for k, name in enumerate(order)}
 
 
