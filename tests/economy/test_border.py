@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
+import jax
 import numpy as np
 import pandas as pd
 import pytest
@@ -238,3 +239,9 @@ def test_an_outcome_has_the_unit_that_is_said_and_a_path_its_accounts(us2020: q.
         assert [str(step) for step in data.accounts.values[k] if step] == steps
     lost = q.extraction(us2020.A, us2020.final_demand)
     assert us2020.label(lost).complete.attrs["units"] == us2020.currency
+
+
+def test_arrays_first_asked_for_inside_a_compiled_function_are_arrays_outside() -> None:
+    economy = small()
+    total = jax.jit(lambda: economy.A.sum() + economy.final_demand.sum())()
+    assert total == economy.A.sum() + economy.final_demand.sum()

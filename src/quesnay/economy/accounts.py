@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 from quesnay._errors import InputError
 
 from . import checks, display, frames, labels, reshape
-from .ledger import ALL, IMPORTS, VALUE_ADDED, Ledger, Note, over_output, unique
+from .ledger import ALL, IMPORTS, VALUE_ADDED, Ledger, Note, constant, over_output, unique
 from .match import account
 
 
@@ -178,42 +178,42 @@ class Economy:
     @cached_property
     def A(self) -> Float[Array, "n n"]:
         """Technical coefficients `A_ij = Z_ij / x_j`; a column whose output is zero is zero."""
-        return jnp.asarray(over_output(self.ledger.Z, self.ledger.output))
+        return constant(over_output(self.ledger.Z, self.ledger.output))
 
     @cached_property
     def B(self) -> Float[Array, "n n"]:
         """Allocation coefficients `B_ij = Z_ij / x_i` (Ghosh); a row whose output is zero is zero."""
-        return jnp.asarray(over_output(self.ledger.Z.T, self.ledger.output).T)
+        return constant(over_output(self.ledger.Z.T, self.ledger.output).T)
 
     @cached_property
     def Z(self) -> Float[Array, "n n"]:
         """Flows, rows supply, columns use; currency per year."""
-        return jnp.asarray(self.ledger.Z)
+        return constant(self.ledger.Z)
 
     @cached_property
     def Y(self) -> Float[Array, "n m"]:
         """Final demand by (region, category); currency per year."""
-        return jnp.asarray(self.ledger.Y)
+        return constant(self.ledger.Y)
 
     @cached_property
     def final_demand(self) -> Float[Array, " n"]:
         """Total final demand `d = Y 1`; currency per year."""
-        return jnp.asarray(self.ledger.final_demand)
+        return constant(self.ledger.final_demand)
 
     @cached_property
     def output(self) -> Float[Array, " n"]:
         """Gross output x; currency per year."""
-        return jnp.asarray(self.ledger.output)
+        return constant(self.ledger.output)
 
     @cached_property
     def value_added(self) -> Float[Array, " n"]:
         """Value added; currency per year."""
-        return jnp.asarray(self.ledger.row(VALUE_ADDED))
+        return constant(self.ledger.row(VALUE_ADDED))
 
     @cached_property
     def imports(self) -> Float[Array, " n"]:
         """Imported intermediate inputs; currency per year."""
-        return jnp.asarray(self.ledger.row(IMPORTS))
+        return constant(self.ledger.row(IMPORTS))
 
     @property
     def primary(self) -> pd.DataFrame:

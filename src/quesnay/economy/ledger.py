@@ -3,8 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
+from jaxtyping import Array
 
 ALL = "all"
 """Region label of a table without regions, and of final demand whose consumers' region is not known."""
@@ -155,3 +158,9 @@ def multi_index(labels: list[tuple[str, str]], names: tuple[str, str] = ("region
 def unique(index: pd.MultiIndex, level: int) -> tuple[str, ...]:
     """Return the labels of one level, each once, in their order of appearance."""
     return tuple(dict.fromkeys(index.get_level_values(level)))
+
+
+def constant(values: np.ndarray) -> Array:
+    """Return an array that is one even where it is first asked for inside `jit` or `grad`, whose tracers it would keep."""
+    with jax.ensure_compile_time_eval():
+        return jnp.asarray(values)
