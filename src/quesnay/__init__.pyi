@@ -2,6 +2,7 @@ from . import climate as climate
 from . import economy as economy
 from . import equilibrium as equilibrium
 from . import infer as infer
+from . import intervention as intervention
 from . import report as report
 from . import supply as supply
 from . import update as update

@@ -51,6 +51,14 @@ class RESULTS(optx.RESULTS):  # pyright: ignore[reportGeneralTypeIssues]
         "The data are so sure beside the prior that what they leave of it is below rounding; give a larger noise_sd (1e-4, "
         "say), or take kl, which meets outputs exactly; throw=False returns the mode, with deviations that are not known."
     )
+    not_optimal = (
+        "The intervention was not proved optimal: its relative duality gap is above 1e-9 (or what rounding leaves of that in "
+        "float32); throw=False returns it with its `gap`."
+    )
+    unproductive_bounds = (
+        "The technology is not productive at the upper bounds (spectral radius of A, or of hi A, at or above 1), so that "
+        "outputs have no limit; lower the upper bounds, or check the table's columns whose inputs exceed their output."
+    )
     unbalanced = (
         "The table was not brought to its margins within the steps allowed; make margins soft with row_sd, column_sd and "
         "cell_sd, or take the last table, whose `deviation` says what it misses, with throw=False."

@@ -257,6 +257,19 @@ def test_published_numbers_in_comments_of_the_template_are_those_of_the_library(
                 assert f"# {name} = {float(getattr(curve, name)):g}" in text
 
 
+def test_each_command_names_the_one_that_runs_the_other_s_scenarios(quesnay, edited, scenario, folder):
+    warming, shock = edited(), scenario()
+    assert (
+        f"is a scenario with a stress; run it with `quesnay stress {warming}`"
+        in quesnay("run", warming, "--out", folder / "r").err
+    )
+    assert (
+        f"is a scenario with a shock; run it with `quesnay run {shock}`"
+        in quesnay("stress", shock, "--out", folder / "r").err
+    )
+    assert not (folder / "r").exists()
+
+
 def test_no_match_is_a_failed_run(quesnay, edited, folder):
     path = edited(("reference = 1.1", 'reference = 1.1\nreading = "resource-requirement"'))
     done = quesnay("stress", path, "--out", folder / "out")

@@ -26,7 +26,7 @@ BLOCKS = q.update.Blocks(np.where(Z > 0, 0, -1), [Z.sum()])
         ),
         (
             lambda: q.update.ras(Z, ROWS, COLUMNS, lower=0.999 * Z, upper=1.001 * Z),
-            "no table with the zeros, signs and bounds",
+            r"no table with the zeros, signs and bounds .* and \d+ more, .* in all; correct",
         ),
         (lambda: q.update.ras(Z, ROWS, COLUMNS, lower=2 * Z, upper=Z), "lower is above upper in"),
         (lambda: q.update.ras(Z, ROWS, COLUMNS, upper=-1.0), "a bound excludes the sign of"),

@@ -243,6 +243,10 @@ def read(path: Path) -> tuple[Scenario, str]:
     return read_as(path, Scenario, new=NEW)
 
 
+COMMANDS = {"shock": "quesnay run", "stress": "quesnay stress"}
+"""What runs the scenarios that have such a section."""
+
+
 def read_as(path: Path, model: type[S], *, new: str) -> tuple[S, str]:
     """Return the validated scenario of a file, and the file's text; `new` is the command that writes a template.
 
@@ -263,6 +267,13 @@ def read_as(path: Path, model: type[S], *, new: str) -> tuple[S, str]:
         raise ScenarioError(f"{path}: is nested too deeply; see `{new} -` for the format.") from None
     except ValueError as error:  # TOMLDecodeError, or a number with too many digits
         raise ScenarioError(f"{path}: is not valid TOML: {str(error)[:1].lower()}{str(error)[1:]}.") from None
+    for section, command in COMMANDS.items():
+        if (
+            section in data
+            and section not in model.model_fields
+            and not any(own in data for own in COMMANDS.keys() - {section})
+        ):
+            raise ScenarioError(f"{path}: is a scenario with a {section}; run it with `{command} {path}`.")
     try:
         return model.model_validate(data), text
     except ValidationError as error:

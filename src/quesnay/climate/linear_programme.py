@@ -5,13 +5,13 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.linalg
 import scipy.optimize
 from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 
 from quesnay._checks import floating, require
 from quesnay._errors import InputError
+from quesnay._vertices import independent
 
 from .readings import TIE, AbstractReading, Delivery
 
@@ -133,7 +133,8 @@ def _solve(G, g, dG, dg, *, bound):
         if tangent is None:
             return nothing
         held, price = tangent
-    which = _independent(G, held, np.abs(price) > PRICED, n)
+    candidates = np.flatnonzero(held)
+    which = np.sort(candidates[independent(G[candidates], np.abs(price[candidates]) > PRICED, n)])
     return which.astype(np.int32), z[which] >= g[which] / 2, np.asarray(len(which) == n)
 
 
@@ -191,15 +192,3 @@ def _tangent(G, dG, dg, g, gain, z, held, bound) -> tuple[np.ndarray, np.ndarray
         return None
     dz, price = found
     return held & (np.abs(dz) <= bound), price
-
-
-def _independent(G: np.ndarray, held: np.ndarray, priced: np.ndarray, n: int) -> np.ndarray:
-    """Return n independent rows of those held, the ones that have a price first."""
-    candidates = np.flatnonzero(held)
-    if len(candidates) <= n:
-        return candidates
-    rows = G[candidates]
-    rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-    rows = rows * np.where(priced[candidates], 1.0, 1e-4)[:, None]
-    order = scipy.linalg.qr(rows.T, mode="r", pivoting=True)[-1]
-    return np.sort(candidates[order[:n]])

@@ -31,9 +31,10 @@ def explain(problem: Problem) -> None:
     if len(wrong):
         worst = wrong[np.argsort(-np.abs(missed[wrong]))][:3]
         said = ", ".join(f"{names[i]} by {missed[i]:+.6g}" for i in worst)
+        more = f" and {len(wrong) - 3} more, {np.abs(missed[wrong]).sum():.6g} in all" if len(wrong) > 3 else ""
         raise InputError(
-            f"no table with the zeros, signs and bounds of Z0 has these margins: the least change that would do is {said}; "
-            f"correct those sums, give flows to cells at 0, or make margins soft with row_sd, column_sd and cell_sd."
+            f"no table with the zeros, signs and bounds of Z0 has these margins: the least change that would do is {said}"
+            f"{more}; correct those sums, give flows to cells at 0, or make margins soft with row_sd, column_sd and cell_sd."
         )
     stuck = _stuck(sums, target, prior, low, high)
     if stuck is not None:
