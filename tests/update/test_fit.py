@@ -199,6 +199,7 @@ def test_intervals_cover_the_truth():
         ({"prior_sd": None}, "15 numbers cannot determine 25 coefficients; give prior_sd"),
         ({"prior_sd": -1.0}, "prior_sd has negative or missing"),
         ({"noise_sd": 0.0}, "noise_sd is not positive"),
+        ({"d": 1e6 * np.ones((3, 5))}, "final demand exceeds output in year 0, account 0 by more than 6 standard"),
         ({"noise_sd": np.ones(3)}, r"noise_sd has shape \(3,\)"),
         ({"inputs": np.ones((3, 5))}, "inputs and inputs_sd belong together"),
         ({"A0": np.eye(5)}, "A0 is not productive"),

@@ -20,6 +20,8 @@ from .gauss_newton import Objective, mode
 
 TOLERANCE = 1e-8
 MAX_STEPS = 500
+BEYOND = 6
+"""Standard deviations of noise that no output is off by."""
 
 
 class Fit(eqx.Module):
@@ -246,6 +248,17 @@ def observations(
         "noise_sd is not positive; give a relative standard deviation, such as 0.01.",
         relative,
     )
+    require(
+        lambda v, f, s: ~_beyond(v, f, s),
+        lambda: (
+            f"final demand exceeds output in {_place(_beyond(*map(np.asarray, (output, demand, relative))))} "
+            f"by more than {BEYOND} standard deviations of its noise, but no technology sells less than nothing to sectors; "
+            f"check the order and the units of x and d."
+        ),
+        output,
+        demand,
+        relative,
+    )
     share = share_noise = None
     if (inputs is None) != (inputs_sd is None):
         raise InputError("inputs and inputs_sd belong together; give both or neither.")
@@ -307,6 +320,10 @@ def _require_productive(prior: Array) -> None:
         "A0 is not productive (Hawkins-Simon): its spectral radius is 1 or more; begin with a table that is.",
         prior,
     )
+
+
+def _beyond(output: np.ndarray, demand: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    return demand > output * (1 + BEYOND * noise)
 
 
 def _place(bad: np.ndarray) -> str:
