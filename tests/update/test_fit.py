@@ -228,3 +228,14 @@ def test_only_fits_are_identified():
     A0, _, x, d = truth(0)
     with pytest.raises(q.InputError, match="the outcome 'a' is float; give a function"):
         q.update.identify(fitted(A0, x, d), outcomes={"a": 1.0})
+
+
+def test_reverse_mode_is_forward_mode_where_a_coefficient_is_kept():
+    """One whose prior_sd is 0 stays outside of the implicit system, which is symmetric only without it."""
+    A0, _, x, d = truth(3)
+    kept = np.full(A0.shape, PRIOR)
+    kept[0, 0] = 0
+    value = lambda x: q.update.fit(A0, x, d, prior_sd=kept, noise_sd=NOISE).log_sd[0, 1]  # noqa: E731
+    direction = np.random.default_rng(0).normal(size=x.shape) * x
+    slope = jax.jvp(value, (jnp.asarray(x),), (jnp.asarray(direction),))[1]
+    assert np.vdot(jax.grad(value)(jnp.asarray(x)), direction) == pytest.approx(float(slope), rel=1e-9)

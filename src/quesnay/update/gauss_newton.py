@@ -134,7 +134,7 @@ def _mode_jvp(primals, tangents):
     scale = jnp.where(moves, spread, 1)
 
     def product(theta: Array) -> Array:
-        return jnp.where(moves, scale * hessian(scale * theta), theta)
+        return jnp.where(moves, scale * hessian(jnp.where(moves, scale * theta, 0)), theta)
 
     def precondition(theta: Array) -> Array:
         return jnp.where(moves, covariance(theta / scale) / scale, theta)
