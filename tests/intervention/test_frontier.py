@@ -132,6 +132,10 @@ def test_a_network_of_links_has_the_outputs_of_its_matrix():
     np.testing.assert_allclose(links.output, dense.output, rtol=0, atol=1e-11 * x.max())
     np.testing.assert_allclose(links.worth, dense.worth, rtol=0, atol=1e-11 * np.abs(dense.worth).max())
     assert np.all(links.gap <= 1e-9)
+    with pytest.raises(
+        q.InputError, match="linear programme, which takes a matrix; for a network of links give at most 1"
+    ):
+        q.intervention.frontier(network, d, reduce=c, keep=e, penalties=penalties, bounds=(0.0, 1.5))
 
 
 @pytest.mark.parametrize("bounds", [BOUNDS["closing"], BOUNDS["rising"]], ids=["closing", "rising"])

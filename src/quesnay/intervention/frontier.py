@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from quesnay._checks import concrete, first_bad, floating, require
 from quesnay._errors import InputError
 from quesnay._results import RESULTS, first_failure, raise_unless_successful, result_if
-from quesnay.network import Network
+from quesnay.network import DenseLinks, Network
 
 from .assignments import Assignments, productive
 from .best import Best, Setting, for_budget, for_penalty
@@ -126,7 +126,8 @@ def frontier(
     Parameters
     ----------
     A:
-        Technical coefficients (n, n), not negative; or a `Network`, of any size. hi A has a spectral radius below 1.
+        Technical coefficients (n, n), not negative; or a `Network`, of any size (of links: with upper bounds of at most 1). A
+        and hi A have spectral radii below 1.
     d:
         Final demand (n,), currency, not negative; `economy.nonnegative()` clears what is.
     reduce:
@@ -164,6 +165,10 @@ def frontier(
     demand, c, e = vectors
     lower, upper = (jnp.asarray(bound, demand.dtype) for bound in (lo, hi))
     falling = bool(np.all(hi <= 1))
+    if not falling and isinstance(technology, Network) and not isinstance(technology.links, DenseLinks):
+        raise InputError(
+            "upper bounds above 1 make a linear programme, which takes a matrix; for a network of links give at most 1."
+        )
     found, result, least = _follow(
         technology, demand, c, e, lower, upper, given.astype(demand.dtype), falling, penalties is None
     )
