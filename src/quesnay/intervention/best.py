@@ -107,7 +107,7 @@ def for_penalty(setting: Setting, penalty: Array, guess: Array) -> Best:
 
 
 def for_budget(setting: Setting, allowed: Array) -> tuple[Best, Array]:
-    """Return the best intervention that moves no more than is allowed, and the least that the bounds let it move.
+    """Return the best intervention that moves no more than is allowed, and by how much the least that can be is more.
 
     The lowest loss is concave in the penalty, the lower envelope of one line for each policy. Where the lines of a policy
     that moves too much and of one that does not cross, either nothing lies below, and a mixture of both is the optimum; or
@@ -119,8 +119,11 @@ def for_budget(setting: Setting, allowed: Array) -> tuple[Best, Array]:
     free = choose(frozen, jnp.zeros_like(allowed), zero)
     none = eqx.tree_at(lambda s: s.cost, frozen, zero)
     still = choose(none, jnp.ones_like(allowed), zero)
+    rounding = ROUNDING * jnp.finfo(zero.dtype).eps
+    nothing = rounding * (jnp.abs(frozen.cost) @ frozen.largest)
+    least = line(still)[1]
     limit = jax.lax.stop_gradient(allowed)
-    nothing = ROUNDING * jnp.finfo(zero.dtype).eps * (jnp.abs(frozen.cost) @ frozen.largest)
+    limit = jnp.where(least - limit <= rounding * (frozen.weight @ frozen.largest), jnp.maximum(limit, least), limit)
 
     def unsettled(at):
         *_, step, settled = at
@@ -149,7 +152,7 @@ def for_budget(setting: Setting, allowed: Array) -> tuple[Best, Array]:
     share = jnp.where(m1 > m0, (allowed - m0) / jnp.where(m1 > m0, m1 - m0, 1), 0)
     share = jnp.where(slack, 1, jnp.clip(share, 0, 1))
     best = appraise(setting, jnp.where(slack, 0, penalty), last, share * u1 + (1 - share) * u0)
-    return best, line(still)[1]
+    return best, jnp.maximum(least - limit, 0)
 
 
 def _line(setting: Setting, chosen: Policy | Vertex) -> tuple[Array, Array]:

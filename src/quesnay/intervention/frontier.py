@@ -169,16 +169,16 @@ def frontier(
         raise InputError(
             "upper bounds above 1 make a linear programme, which takes a matrix; for a network of links give at most 1."
         )
-    found, result, least = _follow(
+    found, result, excess = _follow(
         technology, demand, c, e, lower, upper, given.astype(demand.dtype), falling, penalties is None
     )
-    if penalties is None and concrete(least, given):
-        short = np.asarray(given) * float(found.base_kept) < np.asarray(least) * (1 - 1e-9)
-        if short.any():
-            raise InputError(
-                f"a budget of {float(np.asarray(given)[short][0]):.4g} cannot be kept: the upper bounds alone move "
-                f"{float(least.ravel()[0]) / float(found.base_kept):.4g} of what is kept; raise them or the budget."
-            )
+    if penalties is None and concrete(excess, given) and np.any(np.asarray(excess) > 0):
+        k = int(np.argmax(np.asarray(excess) > 0))
+        least = float(given[k]) + float(excess[k]) / float(found.base_kept)
+        raise InputError(
+            f"a budget of {float(given[k]):.4g} cannot be kept: the bounds alone move {least:.4g} of what is kept; "
+            "widen them or raise the budget."
+        )
     found = eqx.tree_at(lambda f: f.result, found, result)
     return raise_unless_successful(found, result) if throw else found
 
@@ -266,9 +266,9 @@ def _follow(A, d, c, e, lo, hi, given, falling: bool, budgeted: bool):
     setting = Setting(
         economy, c * size, e * size, lo, hi, base, jax.lax.stop_gradient(jnp.maximum(largest, base)), falling
     )
-    least = jnp.zeros_like(given)
+    excess = jnp.zeros_like(given)
     if budgeted:
-        best, least = jax.lax.map(lambda share: for_budget(setting, share * (setting.weight @ base)), given)
+        best, excess = jax.lax.map(lambda share: for_budget(setting, share * (setting.weight @ base)), given)
     else:
         # From one penalty to the next, the worths of the last policy are where the search begins.
         order = jnp.argsort(given)
@@ -287,7 +287,7 @@ def _follow(A, d, c, e, lo, hi, given, falling: bool, budgeted: bool):
             result_if(~proved, RESULTS.unproductive_bounds), result_if(~good, RESULTS.not_optimal)
         )
     )(optimal)
-    return found, result, least
+    return found, result, excess
 
 
 def _labelled(setting: Setting, best: Best, x0: Array) -> Frontier:
