@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import jax
 import pytest
 
 from quesnay.cli import output
@@ -42,10 +43,12 @@ def quesnay(capfd: pytest.CaptureFixture[str]) -> Command:
 
 @pytest.fixture
 def program(tmp_path: Path) -> Command:
-    """Run a command as a program of its own, with a cache folder of its own."""
+    """Run a command as a program of its own, with the folder of compiled programs that all tests share."""
+    compiled = {"JAX_COMPILATION_CACHE_DIR": str(jax.config.jax_compilation_cache_dir)}
 
-    def run(*arguments: object, **environment: str) -> Done:
-        variables = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache"), **environment}
+    def run(*arguments: object, **environment: str | None) -> Done:
+        changes = {"XDG_CACHE_HOME": str(tmp_path / "cache"), **compiled, **environment}
+        variables = {name: value for name, value in (os.environ | changes).items() if value is not None}
         command = [sys.executable, "-m", "quesnay._main", *map(str, arguments)]
         done = subprocess.run(command, capture_output=True, text=True, env=variables, cwd=tmp_path)
         return Done(done.returncode, done.stdout, done.stderr)

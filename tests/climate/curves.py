@@ -62,9 +62,10 @@ def inverse(A):
     return np.linalg.inv(np.eye(len(A)) - A)
 
 
-def run(seed, reading, temperatures, *, scale=1.0, unit=1.0, throw=True, **more):
+def run(seed, reading, temperatures, *, scale=1.0, unit=1.0, throw=True, A=None, **more):
     """Return A, d, labour, gamma and the stress of a random economy; always compiled for three temperatures."""
-    A, d, labour, gamma = damaged(seed, unit=unit)
+    drawn, d, labour, gamma = damaged(seed, unit=unit)
+    A = drawn if A is None else A
     gamma = scale * gamma
     temperatures = jnp.asarray(temperatures, float)
     assert temperatures.shape == (3,)

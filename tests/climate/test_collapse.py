@@ -92,6 +92,15 @@ def test_with_damage_functions_of_their_own_it_is_the_root_that_brent_finds(seed
     assert found.damage is None
 
 
+def test_a_gain_that_saves_all_inputs_of_an_account_is_no_collapse():
+    """From 2 degrees on account 0 needs no inputs, so that `rho = 0.3 (1 + 0.2 T)`, which is 1 at `(1/0.3 - 1) / 0.2`."""
+    line = {"valid": (0.0, 10.0), "source": "a test", "year": None}
+    curves = climate.ByAccount([climate.Polynomial([-0.5], **line), climate.Polynomial([0.2], **line)])
+    found = climate.collapse([[0.2, 0.1], [0.1, 0.3]], curves)
+    np.testing.assert_allclose(found.temperature, (1 / 0.3 - 1) / 0.2, rtol=1e-14)
+    np.testing.assert_allclose(found.shares, [0, 1], atol=1e-15)
+
+
 gradient = jax.jit(jax.grad(temperature, argnums=(0, 1, 2, 3, 4)))
 
 

@@ -11,7 +11,7 @@ import quesnay as q
 from quesnay import climate
 from tables import random_table, seeds
 
-from .curves import REFERENCE, SIGMOID, Kinked, N, damaged, inverse, radius, run, table
+from .curves import REFERENCE, SIGMOID, Kinked, N, damaged, inverse, radius, run, sigmoid, table
 
 T = (1.3, 2.0, 2.7)
 READINGS = {
@@ -194,6 +194,20 @@ def test_beyond_the_collapse_the_requirement_has_no_bound():
     np.testing.assert_array_equal(found.gdp[1:], 0)
     assert not np.isnan(found.value_added).any()
     assert not np.isnan(found.factor_slope).any()
+
+
+@pytest.mark.parametrize("reading", [READINGS["capacity"], READINGS["programme"]], ids=["capacity", "programme"])
+def test_without_a_technology_nothing_is_delivered_and_the_step_before_costs_everything(reading):
+    """`gamma D = 2 sigmoid(T)` reaches 1 at 2 degrees; until then and without inputs, `x = x0 (1 - 2 D(T)) / (1 - 2 D_ref)`."""
+    means = climate.Productivity(2 * np.ones(N))
+    (_, d, *_), found = run(
+        3, reading, (1.3, 1.95, 2.0), throw=False, A=np.zeros((N, N)), gamma=None, vulnerability=means
+    )
+    left = d.sum() * (1 - 2 * sigmoid(1.95)) / (1 - 2 * sigmoid(REFERENCE))
+    np.testing.assert_allclose([found.gdp[1], found.per_tenth[1]], left, rtol=1e-12)
+    np.testing.assert_array_equal(found.result == climate.RESULTS.inadmissible, [False, False, True])
+    for value in (found.gdp, found.slope, found.slope_left, found.factor, found.output, found.final_demand):
+        np.testing.assert_array_equal(value[2], 0)
 
 
 def test_the_error_names_the_first_collapsed_temperature_and_that_of_the_collapse():
