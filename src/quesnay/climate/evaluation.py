@@ -46,7 +46,9 @@ def evaluate(
     radius = spectral_radius(now.A)
     productive = admissible & (radius < 1)
     delivery = reading(now, change, base, productive)
-    x, y = delivery.output, delivery.final_demand
+    # Without a technology nothing is made: the reference's stands in for it, and what that would deliver is not the answer.
+    x = jnp.where(admissible | ~jnp.isfinite(delivery.output), delivery.output, 0)
+    y = jnp.where(admissible, delivery.final_demand, 0)
     values = Values(
         gdp=jnp.sum(y),
         output=x,
@@ -60,7 +62,8 @@ def evaluate(
     sustained = RESULTS.where(productive, delivered, RESULTS.collapsed)
     result = RESULTS.where(admissible, sustained, RESULTS.inadmissible)
     radius = jnp.where(admissible, radius, jnp.inf)
-    return values, Facts(radius, delivery.bottleneck, delivery.feasible, result)
+    bottleneck = jnp.where(admissible, delivery.bottleneck, -1)
+    return values, Facts(radius, bottleneck, delivery.feasible, result)
 
 
 def _weighed(weight: Array, x: Array, *, lost: float) -> Array:

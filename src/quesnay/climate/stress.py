@@ -69,7 +69,7 @@ class Stress(eqx.Module):
         GDP at the reference.
     result:
         How each temperature ended (k,), of `climate.RESULTS`. Where the economy has collapsed, the readings that need L
-        deliver 0, with slope 0.
+        deliver 0, with slope 0; where damage leaves no technology, all of them do.
     source, warning:
         Citation of the damage function, and what has to be known about it.
     """
