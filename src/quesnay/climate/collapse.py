@@ -124,15 +124,13 @@ def collapse(
 @eqx.filter_jit
 def first_collapse(setting: Climate, start: Array) -> Collapse:
     """Return the first collapse from the temperature `start` on."""
-    A, damage, means = setting.A, setting.damage, setting.vulnerability
+    A, damage = setting.A, setting.damage
     single = jax.eval_shape(damage, start).ndim == 0
-    critical = _inverse(spectral_radius(means.amplification(A, setting.reference))) if single else None
+    critical = _inverse(spectral_radius(setting.vulnerability.amplification(A, setting.reference))) if single else None
 
     def radius(T: Array) -> Array:
-        shares = by_account(damage(T), A.shape[0]).astype(A.dtype)
-        defined = jnp.all(means.admissible(shares))
-        there = means.technology(A, jnp.where(defined, shares, setting.reference), setting.reference)
-        return jnp.where(defined, spectral_radius(there.A), jnp.inf)
+        table, defined = _damaged(setting, T)
+        return jnp.where(defined, spectral_radius(table), jnp.inf)
 
     points = jnp.maximum(jnp.asarray(GRID, start.dtype), start)
     # A curve that tends to D* without reaching it does so in the end by rounding.
@@ -167,12 +165,19 @@ def first_collapse(setting: Climate, start: Array) -> Collapse:
     )
 
 
+def _damaged(setting: Climate, T: Array) -> tuple[Array, Array]:
+    """Return A(T), and whether damage leaves every account a technology; one that gains all of its inputs takes none."""
+    means = setting.vulnerability
+    shares = by_account(setting.damage(T), setting.A.shape[0]).astype(setting.A.dtype)
+    admissible = means.admissible(shares)
+    there = means.technology(setting.A, jnp.where(admissible, shares, setting.reference), setting.reference)
+    return jnp.where(admissible, there.A, 0), jnp.all(admissible | (shares < 0))
+
+
 def _circulating(setting: Climate, T: Array) -> Array:
     """Return the share of each account in what circulates at a temperature; it is not differentiated."""
-    means, n = setting.vulnerability, setting.A.shape[0]
-    shares = by_account(setting.damage(T), n).astype(setting.A.dtype)
-    there = jnp.where(jnp.all(means.admissible(shares)), shares, setting.reference)
-    _, u, v = perron(means.technology(setting.A, there, setting.reference).A)
+    table, defined = _damaged(setting, T)
+    _, u, v = perron(jnp.where(defined, table, setting.A))
     total = jnp.sum(u * v)
     return u * v / jnp.where(total > 0, total, 1)
 
