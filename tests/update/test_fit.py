@@ -230,12 +230,17 @@ def test_only_fits_are_identified():
         q.update.identify(fitted(A0, x, d), outcomes={"a": 1.0})
 
 
-def test_reverse_mode_is_forward_mode_where_a_coefficient_is_kept():
-    """One whose prior_sd is 0 stays outside of the implicit system, which is symmetric only without it."""
+def test_derivatives_where_a_coefficient_is_kept():
+    """One whose prior_sd is 0 stays outside of the implicit system, symmetric only without it; its deviation stays 0."""
     A0, _, x, d = truth(3)
     kept = np.full(A0.shape, PRIOR)
     kept[0, 0] = 0
-    value = lambda x: q.update.fit(A0, x, d, prior_sd=kept, noise_sd=NOISE).log_sd[0, 1]  # noqa: E731
-    direction = np.random.default_rng(0).normal(size=x.shape) * x
-    slope = jax.jvp(value, (jnp.asarray(x),), (jnp.asarray(direction),))[1]
-    assert np.vdot(jax.grad(value)(jnp.asarray(x)), direction) == pytest.approx(float(slope), rel=1e-9)
+    value = jax.jit(
+        lambda x, sd: q.update.fit(A0, x, d, prior_sd=sd, noise_sd=NOISE, tolerance=1e-12, throw=False).log_sd.sum()
+    )
+    at, rng = (jnp.asarray(x), jnp.asarray(kept)), np.random.default_rng(0)
+    towards = tuple(0.1 * rng.normal(size=a.shape) * a for a in at)
+    reverse = sum(jnp.vdot(g, t) for g, t in zip(jax.grad(value, (0, 1))(*at), towards, strict=True))
+    assert reverse == pytest.approx(float(jax.jvp(value, at, towards)[1]), rel=1e-9)
+    line = differences(lambda t: value(*(a + t * b for a, b in zip(at, towards, strict=True))), 1e-3)
+    assert reverse == pytest.approx(line, rel=1e-7)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import jax.scipy.linalg as jsp
 from jaxtyping import Array, Bool, Float
 
-from .gauss_newton import AbstractPosterior, Objective, productive
+from .gauss_newton import AbstractPosterior, Objective, productive, root
 
 
 class Observations(AbstractPosterior):
@@ -105,7 +105,7 @@ class Observations(AbstractPosterior):
 
     def deviations(self):
         row, column = self.common
-        return jnp.where(self.spread > 0, jnp.sqrt(self.spread**2 + row[:, None] ** 2 + column**2), 0)
+        return root(jnp.where(self.spread > 0, self.spread**2 + row[:, None] ** 2 + column**2, 0))
 
     def covariance(self, theta):
         return Curvature.at(self, theta).covariance

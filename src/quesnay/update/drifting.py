@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import jax.scipy.linalg as jsp
 from jaxtyping import Array, Float
 
-from .gauss_newton import AbstractPosterior, productive
+from .gauss_newton import AbstractPosterior, productive, root
 
 
 class Drifting(AbstractPosterior):
@@ -60,7 +60,7 @@ class Drifting(AbstractPosterior):
         return total / 2 + (0 if objective is None else sum(objective(own) for own in A))
 
     def deviations(self):
-        return jnp.sqrt(self.between(jnp.arange(self.years), jnp.arange(self.years)))
+        return root(self.between(jnp.arange(self.years), jnp.arange(self.years)))
 
     def between(self, t: Array, u: Array) -> Float[Array, "... n n"]:
         """Return the prior covariance of theta in years t and u, counted from 0."""

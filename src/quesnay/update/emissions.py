@@ -17,7 +17,7 @@ from quesnay._results import RESULTS, raise_unless_successful, result_if
 from .blocks import deviations
 from .constant import Curvature, Observations
 from .fitting import MAX_STEPS, TOLERANCE, observations, square
-from .gauss_newton import AbstractPosterior, mode
+from .gauss_newton import AbstractPosterior, mode, root
 
 
 class Emitting(AbstractPosterior):
@@ -230,8 +230,8 @@ def _fitted(posterior: Emitting, C0: Array, tolerance: float, max_steps: int) ->
     return EmissionsFit(
         A,
         C,
-        jnp.sqrt(jnp.maximum(curvature.variance(), 0)),
-        jnp.sqrt(jnp.maximum(left, 0)),
+        root(curvature.variance()),
+        root(left),
         intensity,
         output,
         output * intensity,

@@ -16,7 +16,7 @@ from quesnay._results import RESULTS, first_failure, raise_unless_successful, re
 
 from .blocks import deviations
 from .constant import Curvature, Observations
-from .gauss_newton import Objective, mode
+from .gauss_newton import Objective, mode, root
 
 TOLERANCE = 1e-8
 MAX_STEPS = 500
@@ -192,7 +192,7 @@ def _fitted(data: Observations, objective: Objective | None, tolerance: float, m
     )
     return Fit(
         data.units * curvature.technology,
-        jnp.sqrt(jnp.maximum(variance, 0)),
+        root(variance),
         curvature.effective(),
         data.unit * curvature.modelled,
         residual,

@@ -98,6 +98,12 @@ def climb(data: AbstractPosterior, objective: Objective | None, tolerance: float
     return jax.lax.while_loop(unfinished, step, first)
 
 
+def root(variance: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Return the square root; 0, with a derivative of 0, where nothing is above 0, as for coefficients that do not move."""
+    above = variance > 0
+    return jnp.where(above, jnp.sqrt(jnp.where(above, variance, 1)), 0)
+
+
 def productive(A: Float[Array, "n n"]) -> Bool[Array, ""]:
     """Say whether A >= 0 satisfies Hawkins-Simon: `(I - A) v = 1` has a solution v > 0."""
     n = A.shape[0]

@@ -13,6 +13,7 @@ from quesnay._errors import InputError
 
 from .constant import Curvature, Observations
 from .fitting import Fit
+from .gauss_newton import root
 
 
 class Outcome(eqx.Module):
@@ -152,7 +153,7 @@ def _outcome(fit: Fit, function: Callable, name: str) -> Outcome:
     def sds(slope: Array) -> tuple[Array, Array]:
         prior = jnp.vdot(slope, fit.data.spread_over(slope))
         left = jnp.vdot(slope, fit.curvature.covariance(slope))
-        return jnp.sqrt(prior), jnp.sqrt(jnp.maximum(left, 0))
+        return root(prior), root(left)
 
     before, after = jax.vmap(sds)(slopes)
     return Outcome(value, before.reshape(value.shape), after.reshape(value.shape))

@@ -15,7 +15,7 @@ from quesnay._results import RESULTS, raise_unless_successful, result_if
 
 from .drifting import Drifting
 from .fitting import MAX_STEPS, TOLERANCE, observations, square
-from .gauss_newton import mode
+from .gauss_newton import mode, root
 
 
 class Forecast(eqx.Module):
@@ -171,7 +171,7 @@ def _tracked(data: Drifting, start: Array, tolerance: float, max_steps: int) -> 
     units = data.unit[:, None] / data.unit
     return Track(
         units * seen.technology,
-        jnp.sqrt(jnp.maximum(data.last_variance(seen), 0)),
+        root(data.last_variance(seen)),
         data.unit * seen.modelled,
         (data.output - seen.modelled) / data.output,
         found.steps,
@@ -185,4 +185,4 @@ def _tracked(data: Drifting, start: Array, tolerance: float, max_steps: int) -> 
 def _ahead(data: Drifting, theta: Array, demand: Array) -> tuple[Array, Array]:
     seen = data.seen(theta)
     output, covariance = data.ahead(seen, seen.technology[-1], demand)
-    return output, jnp.sqrt(jnp.maximum(jnp.diag(covariance), 0))
+    return output, root(jnp.diag(covariance))
