@@ -24,7 +24,7 @@ def whitened(A0, x, d):
 
 def test_without_drift_it_is_the_fit_of_one_technology():
     A0, _, x, d = truth(0)
-    path = q.update.track(A0, x, d, **(OPTIONS | {"drift_sd": 1e-7}))
+    path = q.update.track(A0, x, d, **(OPTIONS | {"drift_sd": 0.0}))
     fit = q.update.fit(A0, x, d, prior_sd=0.2, noise_sd=0.01)
     for A in path.A:
         np.testing.assert_allclose(A, fit.A, rtol=1e-7)

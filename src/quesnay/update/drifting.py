@@ -13,9 +13,9 @@ from .gauss_newton import AbstractPosterior, productive, root
 class Drifting(AbstractPosterior):
     """A prior of coefficients that walk, and what was observed in each year.
 
-    `A_t = A0 exp(theta_t)`, `theta_1 ~ N(0, s^2 + q^2)`, `theta_t - theta_t-1 ~ N(0, q^2)`, so that theta has the covariance
-    `s^2 + q^2 min(t, u)` between years; outputs are `x_t = (I - A_t)^-1 d_t + e_t`. Each account is measured in its own mean
-    output.
+    `A_t = A0 exp(theta_1 + ... + theta_t)` with the steps `theta_1 ~ N(0, s^2 + q^2)`, `theta_t ~ N(0, q^2)`, so that log A
+    has the covariance `s^2 + q^2 min(t, u)` between years; outputs are `x_t = (I - A_t)^-1 d_t + e_t`. In the steps the prior
+    is independent, and a q of 0 leaves coefficients that do not move. Each account is measured in its own mean output.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class Drifting(AbstractPosterior):
         return self.output.shape[0]
 
     def technology(self, theta: Float[Array, "years n n"]) -> Float[Array, "years n n"]:
-        return self.prior * jnp.exp(theta)
+        return self.prior * jnp.exp(jnp.cumsum(theta, axis=0))
 
     def modelled(self, A: Float[Array, "years n n"]) -> Float[Array, "years n"]:
         """Return the outputs that the final demand of each year takes."""
@@ -49,38 +49,31 @@ class Drifting(AbstractPosterior):
         return jax.lax.map(lambda year: jnp.linalg.solve(*year), (left, self.demand))
 
     def cost(self, theta, objective):
-        # The first step of the walk has the variance of both, so that no increment has the variance 0.
-        first = self.spread**2 + self.drift**2
-        before = jnp.concatenate([jnp.zeros_like(theta[:1]), theta[:-1]])
-        variance = jnp.concatenate([first[None], jnp.broadcast_to(self.drift**2, theta[1:].shape)])
-        moves = variance > 0
-        total = jnp.sum(jnp.where(moves, (theta - before) ** 2 / jnp.where(moves, variance, 1), 0))
+        spread = self.deviations()
+        moves = spread > 0
+        total = jnp.sum(jnp.where(moves, theta / jnp.where(moves, spread, 1), 0) ** 2)
         A = self.technology(theta)
         total = total + jnp.sum(((self.output - self.modelled(A)) / self.noise) ** 2)
         return total / 2 + (0 if objective is None else sum(objective(own) for own in A))
 
     def deviations(self):
-        return root(self.between(jnp.arange(self.years), jnp.arange(self.years)))
+        first = self.spread**2 + self.drift**2
+        return root(jnp.concatenate([first[None], jnp.broadcast_to(self.drift**2, (self.years - 1, *first.shape))]))
 
     def between(self, t: Array, u: Array) -> Float[Array, "... n n"]:
-        """Return the prior covariance of theta in years t and u, counted from 0."""
+        """Return the prior covariance of log A in years t and u, counted from 0."""
         together = jnp.minimum(t, u)[..., None, None] + 1
         return self.spread**2 + self.drift**2 * together
 
-    def spread_over(self, gradient: Float[Array, "years n n"]) -> Float[Array, "years n n"]:
-        """Return the prior covariance of theta times a vector."""
-        # sum_u min(t, u) g_u is a sum of sums of what comes from u on.
-        later = jnp.cumsum(gradient[::-1], axis=0)[::-1]
-        return self.spread**2 * gradient.sum(0) + self.drift**2 * jnp.cumsum(later, axis=0)
-
     def covariance(self, theta):
-        seen = self.seen(theta)
+        seen, variance = self.seen(theta), self.deviations() ** 2
 
         def product(gradient: Array) -> Array:
-            prior = self.spread_over(gradient)
-            rows = jnp.einsum("tjk,tjk->tj", seen.weight, prior)
+            prior = variance * gradient
+            rows = jnp.einsum("tjk,tjk->tj", seen.weight, jnp.cumsum(prior, axis=0))
             found = jsp.cho_solve((seen.factor, True), rows.ravel()).reshape(rows.shape)
-            return prior - self.spread_over(seen.weight * found[:, :, None])
+            # Each step is seen in all years from its own on.
+            return prior - variance * jnp.cumsum((seen.weight * found[:, :, None])[::-1], axis=0)[::-1]
 
         return product
 
@@ -91,7 +84,7 @@ class Drifting(AbstractPosterior):
         return jnp.all(jax.lax.map(productive, self.technology(theta)))
 
     def seen(self, theta: Float[Array, "years n n"]) -> "Seen":
-        """Return what the data see of theta: its derivative and the covariance of the data."""
+        """Return what the data see of log A: their derivative and their covariance."""
         A = self.technology(theta)
         x = self.modelled(A)
         weight = A * x[:, None, :]
@@ -106,7 +99,7 @@ class Drifting(AbstractPosterior):
         return Seen(A, x, weight, jnp.linalg.cholesky(matrix.reshape(years * n, years * n)))
 
     def last_variance(self, seen: "Seen") -> Float[Array, "n n"]:
-        """Return the posterior variance of theta in the last year."""
+        """Return the posterior variance of log A in the last year."""
         years, n = seen.modelled.shape
         last = self.between(jnp.asarray(years - 1), jnp.arange(years))
         W = jsp.cho_solve((seen.factor, True), jnp.eye(years * n, dtype=seen.factor.dtype))
@@ -132,7 +125,7 @@ class Drifting(AbstractPosterior):
 
 
 class Seen(NamedTuple):
-    """Technologies and outputs of each year, the derivative of the data to theta, and the factor of the data's covariance."""
+    """Technologies and outputs of each year, the derivative of the data to log A, and the factor of the data's covariance."""
 
     technology: Float[Array, "years n n"]
     modelled: Float[Array, "years n"]

@@ -76,7 +76,7 @@ class Track(eqx.Module):
         )
         data = _drifting(prior, output, demand, noise, old.spread, old.drift)
         more = output.shape[0] - old.years
-        start = jnp.concatenate([self.theta, jnp.broadcast_to(self.theta[-1], (more, *self.theta.shape[1:]))])
+        start = jnp.concatenate([self.theta, jnp.zeros((more, *self.theta.shape[1:]))])
         found = _tracked(data, start, positive(tolerance, "tolerance"), MAX_STEPS)
         return raise_unless_successful(found, found.result) if throw else found
 
