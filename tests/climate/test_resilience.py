@@ -125,10 +125,38 @@ def test_money_is_divided_between_less_vulnerability_and_less_warming():
     np.testing.assert_allclose(found.cooling, np.sqrt((1 - best.x) * budget / cost), rtol=1e-5)
     np.testing.assert_allclose(found.gdp, labour @ inverse(A) @ d / best.fun * d.sum(), rtol=1e-10)
     # The price of the budget is what a little more of it adds, also where all of it cools.
-    for mitigation in (climate.Mitigation(cost), climate.Mitigation(cost / 5)):
+    for mitigation in (climate.Mitigation(cost), climate.Mitigation(cost / 5, most=9.0)):
         less, more = (float(adapt(budget * share, mitigation).gdp) for share in (0.999, 1.001))
         price = adapt(budget, mitigation).price
         np.testing.assert_allclose(price, (more - less) / (0.002 * budget), rtol=1e-4)
+
+
+def gdp_with(gamma, T, before):
+    """Return factor-limited GDP of the third economy by NumPy."""
+    A, d, labour, _ = damaged(3)
+    then = A * (1 + gamma * sigmoid(T)) / (1 + before * sigmoid(REFERENCE))
+    return labour @ inverse(A) @ d / (labour @ inverse(then) @ d) * d.sum()
+
+
+@pytest.mark.parametrize(
+    ("at", "money", "measure", "mitigation", "expected"),
+    [
+        pytest.param(20.0, 19.0, climate.Diminishing(1e-9), climate.Mitigation(1.0, exponent=1.0), (ONES, 1.0), id="saturated"),
+        pytest.param(AT, 1e9, climate.Diminishing(1.0), None, (0 * ONES, AT), id="more than adaptation needs"),
+        pytest.param(
+            AT, 1e9, climate.Proportional(1.0, floor=0.5), climate.Mitigation(1.0, most=1.0), (0.5 * ONES, AT - 1),
+            id="more than all measures need",
+        ),
+    ],
+)  # fmt: skip
+def test_a_budget_is_spent_where_it_is_worth_most_however_large(at, money, measure, mitigation, expected):
+    A, d, labour, _ = damaged(3)
+    found = climate.adapt(
+        A, d, SIGMOID, at=at, budget=money, measure=measure, mitigation=mitigation, gamma=ONES,
+        labour=labour, reference=REFERENCE,
+    )  # fmt: skip
+    np.testing.assert_allclose(found.gdp, gdp_with(*expected, before=ONES), rtol=1e-6)
+    assert found.converged
 
 
 def test_out_of_the_collapse_and_no_nearer_than_the_margin():
@@ -143,7 +171,9 @@ def test_out_of_the_collapse_and_no_nearer_than_the_margin():
     free = climate.adapt(A, d, SIGMOID, at=3.0, budget=10.0, **arguments)
     assert 0.7 < free.spectral_radius < 1
     assert free.gdp > found.gdp
-    with pytest.raises(q.SolveError, match=r"No spending within the budget keeps the spectral radius below 0\.7"):
+    with pytest.raises(
+        q.SolveError, match=r"No spending within the budget was found that keeps the spectral radius below 0\.7"
+    ):
         climate.adapt(A, d, SIGMOID, at=3.0, budget=0.1, margin=0.3, **arguments)
 
 
@@ -167,6 +197,7 @@ MEASURE = climate.Diminishing(1.0)
     [
         (lambda: climate.Diminishing(0.0), q.InputError, "effect has an entry that is not a number above 0"),
         (lambda: climate.Proportional(1.0, floor=2.0), q.InputError, "floor is 2.0; give the share"),
+        (lambda: climate.Proportional(1.0, floor="a"), q.InputError, "floor is 'a'; give the share"),
         (lambda: climate.Mitigation(-1.0), q.InputError, "cost is -1.0; give a positive number"),
         (lambda: climate.Mitigation(1.0, exponent=0.5), q.InputError, "exponent is 0.5; give a number of at least 1"),
         (
@@ -178,6 +209,11 @@ MEASURE = climate.Diminishing(1.0)
             lambda: climate.adapt(np.eye(N) / 2, ONES, SIGMOID, at=2.0, budget=1.0, measure=MEASURE, margin=1.0),
             q.InputError,
             "margin is 1.0; give a number from 0 to below 1",
+        ),
+        (
+            lambda: climate.adapt(np.eye(N) / 2, ONES, SIGMOID, at=2.0, budget=1.0, measure=MEASURE, margin="a"),
+            q.InputError,
+            "margin is 'a'; give a number from 0 to below 1",
         ),
         (
             lambda: climate.adapt(

@@ -1,6 +1,7 @@
 """`adapt`: a budget spent on less vulnerability and less warming."""
 
 from collections.abc import Mapping
+from numbers import Real
 
 import equinox as eqx
 import jax
@@ -25,6 +26,10 @@ TOLERANCE = 1e-6
 """Largest violation of the optimality conditions, relative to the largest derivative."""
 ATTEMPTS = 6
 ACTIVE = 1e-9
+SAME = 1e-9
+"""Ends of different starts whose GDP differs by less than this share are one optimum."""
+NOWHERE = 1e6
+"""Stands for the spectral radius where damage leaves no technology, which the optimiser has to turn back from."""
 
 
 class Adaptation(eqx.Module):
@@ -132,8 +137,9 @@ def adapt(
     max GDP(T - Delta, gamma(b))    subject to    sum b + c(Delta) <= budget,    b, Delta >= 0,    rho(A(T)) <= 1 - margin
     ```
 
-    by sequential quadratic programming (SLSQP) with exact derivatives; the optimality conditions are checked at the end. gamma
-    changes from now on (`Adapted`).
+    by sequential quadratic programming (SLSQP) with exact derivatives, from an even division of the budget and, where there is
+    mitigation, from all of it on either side; the best end is taken, and its optimality conditions are checked. gamma changes
+    from now on (`Adapted`). What of the budget cannot be used is not spent.
 
     Parameters
     ----------
@@ -157,7 +163,7 @@ def adapt(
     InputError
         Shapes, signs or numbers that do not fit.
     SolveError
-        No spending keeps the economy from collapse; the optimum is not found; as for `stress` besides.
+        No spending was found that keeps the economy from collapse; the optimum is not found; as for `stress` besides.
 
     References
     ----------
@@ -168,7 +174,7 @@ def adapt(
     instance(measure, AbstractMeasure, "measure", "Diminishing(effect) or Proportional(cost)")
     instance(mitigation, (Mitigation, type(None)), "mitigation", "Mitigation(cost), or None")
     money = positive(budget, "budget")
-    if not 0 <= margin < 1:
+    if not isinstance(margin, Real) or isinstance(margin, bool) or not 0 <= margin < 1:
         raise InputError(f"margin is {margin!r}; give a number from 0 to below 1.")
     setting = climate(A, damage, gamma, vulnerability, reference)
     base = observed(setting, d, labour)
@@ -178,15 +184,20 @@ def adapt(
     require(np.isfinite, lambda: f"at is {T}; give a temperature in degrees C.", T)
     for leaf in jax.tree.leaves(measure):
         positive_by_account("the measure", leaf, base)
-    coolest = (
-        0.0 if mitigation is None else min(mitigation.most, (money / mitigation.cost) ** (1 / mitigation.exponent))
-    )
+    before = jnp.broadcast_to(setting.vulnerability.gamma, base.output.shape)
+    usable, coolest = float(jnp.sum(measure.most(before))), 0.0
+    if mitigation is not None:
+        farthest = max(float(T), 0.0) if mitigation.most == np.inf else mitigation.most
+        coolest = min(farthest, (money / mitigation.cost) ** (1 / mitigation.exponent))
+        usable += mitigation.cost * farthest**mitigation.exponent
+    # What cannot be used stays; the optimiser counts in shares of twice what can, so that the budget is none of its limits.
+    money = min(money, 2 * usable) if usable > 0 else money
     plan = _Plan(base, damage, reading, measure, T, jnp.asarray(money, base.A.dtype), jnp.asarray(coolest, T.dtype))
-    return _optimise(plan, mitigation, money, 1 - margin, throw)
+    return _optimise(plan, mitigation, 1 - float(margin), throw)
 
 
-def _optimise(plan: _Plan, mitigation: Mitigation | None, money: float, ceiling: float, throw: bool) -> Adaptation:
-    n = plan.base.output.size
+def _optimise(plan: _Plan, mitigation: Mitigation | None, ceiling: float, throw: bool) -> Adaptation:
+    n, money = plan.base.output.size, float(plan.budget)
     before = jnp.broadcast_to(plan.base.vulnerability.gamma, (n,))
     # Where the budget is the limit, no other bound shall be at the same point: their prices would not be told apart.
     most = np.append(np.minimum(np.asarray(plan.measure.most(before)) / money, 2.0), _most_cooling(plan, mitigation))
@@ -200,31 +211,26 @@ def _optimise(plan: _Plan, mitigation: Mitigation | None, money: float, ceiling:
         if z.tobytes() not in seen:
             seen.clear()
             (gdp, radius), (slope, steeper), result = _look(plan, jnp.asarray(z, plan.base.A.dtype))
-            seen[z.tobytes()] = float(gdp), float(radius), np.asarray(slope, float), np.asarray(steeper, float), result
+            seen[z.tobytes()] = (
+                float(gdp), min(float(radius), NOWHERE), np.asarray(slope, float), np.asarray(steeper, float), result
+            )  # fmt: skip
         return seen[z.tobytes()]
 
     def left(z):
         return 1 - z[:n].sum() - full * z[n] ** power, np.append(-np.ones(n), -full * power * z[n] ** (power - 1))
 
-    z = np.minimum(most, 1 / (n + 1))
-    z = _into_safety(look, left, z, most, ceiling)
-    _, _, slope, _, _ = look(z)
-    steepest = np.abs(slope[most > 0]).max(initial=0)
+    nothing = look(np.zeros(n + 1))
+    starts = _safe(look, left, _starts(most, full), most, ceiling)
+    steepest = max(np.abs(look(z)[2][most > 0]).max(initial=0) for z in (np.zeros(n + 1), *starts))
     if not steepest > 0:
         raise InputError(
             "no spending changes GDP: give an account with gamma above 0, or a reading in which damage costs GDP."
         )
-    start, residual, price, last = look(z)[0], np.inf, np.nan, np.inf
-    for _ in range(ATTEMPTS):
-        z = _sqp(
-            lambda v: -(look(v)[0] - start) / steepest, lambda v: -look(v)[2] / steepest, look, left, z, most, ceiling
-        )
-        residual, price = _violation(look(z), left(z), z, most, ceiling, steepest)
-        if residual <= TOLERANCE or residual > last / 2:
-            break
-        last = residual
+    ends = [_climb(look, left, start, most, ceiling, steepest) for start in starts]
+    highest = max(look(z)[0] for z, _, _ in ends)
+    same = [end for end in ends if look(end[0])[0] >= highest - SAME * abs(highest)]
+    z, residual, price = min(same, key=lambda end: end[1])
     gdp, radius, _, _, result = look(z)
-    nothing = look(np.zeros_like(z))
     if throw:
         raise_at(jnp.asarray(gdp), jax.tree.map(jnp.ravel, result), plan.temperature[None])
         if not residual <= TOLERANCE:
@@ -252,7 +258,31 @@ def _optimise(plan: _Plan, mitigation: Mitigation | None, money: float, ceiling:
 def _most_cooling(plan: _Plan, mitigation: Mitigation | None) -> float:
     if mitigation is None:
         return 0.0
-    return 1.0 if float(plan.coolest) == mitigation.most else 2.0
+    cost = mitigation.cost * float(plan.coolest) ** mitigation.exponent
+    return 2.0 if cost >= float(plan.budget) * (1 - ACTIVE) else 1.0
+
+
+def _starts(most: np.ndarray, full: float) -> list[np.ndarray]:
+    """Return an even division of the budget, and, where there is a choice, all of it on the accounts or on less warming."""
+    n = len(most) - 1
+    starts = [np.minimum(most, 1 / (n + 1))]
+    if full:
+        starts += [np.append(np.minimum(most[:n], 1 / n), 0.0), np.append(np.zeros(n), min(most[n], 1.0))]
+    return starts
+
+
+def _climb(look, left, z, most, ceiling: float, steepest: float) -> tuple[np.ndarray, float, float]:
+    """Return where the optimiser gets to, how far the optimality conditions are missed there, and the price of the budget."""
+    start, residual, price, last = look(z)[0], np.inf, np.nan, np.inf
+    for _ in range(ATTEMPTS):
+        z = _sqp(
+            lambda v: -(look(v)[0] - start) / steepest, lambda v: -look(v)[2] / steepest, look, left, z, most, ceiling
+        )
+        residual, price = _violation(look(z), left(z), z, most, ceiling, steepest)
+        if residual <= TOLERANCE or residual > last / 2:
+            break
+        last = residual
+    return z, residual, price
 
 
 @eqx.filter_jit
@@ -294,18 +324,22 @@ def _sqp(value, gradient, look, left, z, most, ceiling: float | None) -> np.ndar
     return np.where(x <= ACTIVE, 0, x)
 
 
-def _into_safety(look, left, z, most, ceiling: float) -> np.ndarray:
-    """Return a plan that keeps the economy from collapse: this one, or the one with the smallest spectral radius."""
-    if look(z)[1] < ceiling:
-        return z
-    safest = _sqp(lambda v: look(v)[1], lambda v: look(v)[3], look, left, z, most, None)
-    radius = look(safest)[1]
-    if not radius < ceiling:
+def _safe(look, left, starts, most, ceiling: float) -> list[np.ndarray]:
+    """Return the plans that keep the economy from collapse; of the others, what the smallest spectral radius near them has."""
+    safe, least = [], np.inf
+    for z in starts:
+        if not look(z)[1] < ceiling:
+            z = _sqp(lambda v: look(v)[1], lambda v: look(v)[3], look, left, z, most, None)
+        least = min(least, look(z)[1])
+        if look(z)[1] < ceiling:
+            safe.append(z)
+    if not safe:
+        known = f" (the least found is {least:.4g})" if least < NOWHERE else ""
         raise SolveError(
-            f"No spending within the budget keeps the spectral radius below {ceiling:g} (the least found is {radius:.4g}); "
+            f"No spending within the budget was found that keeps the spectral radius below {ceiling:g}{known}; "
             f"give a larger budget, a smaller margin, or a lower temperature."
         )
-    return safest
+    return safe
 
 
 def _violation(seen, left, z, most, ceiling: float, steepest: float) -> tuple[float, float]:

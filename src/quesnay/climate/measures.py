@@ -3,6 +3,7 @@
 import abc
 import math
 from collections.abc import Callable
+from numbers import Real
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -52,7 +53,9 @@ class Diminishing(AbstractMeasure):
         return gamma * jnp.exp(-self.effect.astype(gamma.dtype) * spending)
 
     def most(self, gamma):
-        return jnp.full_like(gamma, jnp.inf)
+        # Beyond that, what is left of gamma is below the rounding of what there was.
+        rounding = float(jnp.finfo(gamma.dtype).eps)
+        return jnp.broadcast_to(-math.log(rounding) / self.effect.astype(gamma.dtype), gamma.shape)
 
 
 class Proportional(AbstractMeasure):
@@ -70,7 +73,7 @@ class Proportional(AbstractMeasure):
     floor: float = eqx.field(static=True, default=0.0)
 
     def __check_init__(self):
-        if not 0 <= self.floor <= 1:
+        if not isinstance(self.floor, Real) or isinstance(self.floor, bool) or not 0 <= self.floor <= 1:
             raise InputError(f"floor is {self.floor!r}; give the share of gamma that stays, from 0 to 1.")
 
     def reduced(self, gamma, spending):
@@ -90,7 +93,7 @@ class Mitigation(eqx.Module):
     exponent:
         At least 1; 2 makes the marginal cost rise in proportion.
     most:
-        The most degrees that can be had.
+        The most degrees that can be had; inf for all of the warming, down to the temperatures of 1850-1900.
 
     Raises
     ------
