@@ -1,5 +1,7 @@
-"""Random tables with margins that some table has, and plain loops to compare with."""
+"""Random tables with margins that some table has, and plain loops and differences to compare with."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 
@@ -43,3 +45,20 @@ def differences(f, step=1e-4):
     """Return `f'(0)` by central differences of the fourth order."""
     near, far = (float(f(step) - f(-step)), float(f(2 * step) - f(-2 * step)))
     return (8 * near - far) / (12 * step)
+
+
+def exactness(f):
+    """Return a check that both modes of f agree along a direction, and with differences; it compiles two programs, once."""
+    both = jax.jit(jax.value_and_grad(lambda at: f(*at)))
+    slope = jax.jit(lambda at, towards: jax.jvp(f, at, towards)[1])
+
+    def require(at, towards, step=1e-4):
+        at, towards = (tuple(map(jnp.asarray, values)) for values in (at, towards))
+        value, gradient = both(at)
+        forward, size = slope(at, towards), 1e-5 * abs(float(value))
+        reverse = sum(jnp.vdot(g, t) for g, t in zip(gradient, towards, strict=True))
+        np.testing.assert_allclose(reverse, forward, rtol=1e-8, atol=1e-7 * size)
+        line = differences(lambda t: both(tuple(a + t * b for a, b in zip(at, towards, strict=True)))[0], step)
+        np.testing.assert_allclose(forward, line, rtol=1e-7, atol=1e-3 * size)
+
+    return require

@@ -1,25 +1,26 @@
 """Laws of technologies that drift, updated as periods arrive."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.linalg
 
 import quesnay as q
 
-from .margins import differences
-from .truth import truth
+from .margins import exactness
+from .truth import outputs, slopes, truth
 
 OPTIONS = {"prior_sd": 0.2, "drift_sd": 0.05, "noise_sd": 0.01}
 N, YEARS = 5, 3
 
 
-def whitened(A0, x, d):
-    def residual(theta):
-        A = A0 * jnp.exp(theta.reshape(YEARS, N, N))
-        return ((x - jnp.linalg.solve(jnp.eye(N) - A, d[..., None])[..., 0]) / (0.01 * x)).ravel()
-
-    return residual
+def dense(A0, x, d, A):
+    """Return the gradient of the dense cost at A (years, n, n), and the inverse of its Gauss-Newton curvature."""
+    theta, year = np.log(A / A0).ravel(), np.arange(1, YEARS + 1)
+    prior = np.linalg.inv(np.kron(0.04 + 0.0025 * np.minimum(year[:, None], year), np.eye(N * N)))
+    miss = (x - np.concatenate([outputs(a, b[None]) for a, b in zip(A, d, strict=True)])) / (0.01 * x)
+    J = -scipy.linalg.block_diag(*(slopes(a, b[None]) for a, b in zip(A, d, strict=True))) / (0.01 * x).reshape(-1, 1)
+    return prior @ theta + J.T @ miss.ravel(), np.linalg.inv(J.T @ J + prior)
 
 
 def test_without_drift_it_is_the_fit_of_one_technology():
@@ -31,19 +32,17 @@ def test_without_drift_it_is_the_fit_of_one_technology():
     np.testing.assert_allclose(path.log_sd, fit.log_sd, rtol=1e-7)
 
 
-def test_the_mode_and_its_deviation_are_those_of_the_dense_random_walk():
-    """The gradient of the dense cost, and the inverse of the dense curvature, with the covariance `s^2 + q^2 min(t, u)`."""
+def test_the_mode_its_deviation_and_a_forecast_are_those_of_the_dense_random_walk():
+    """With the covariance `s^2 + q^2 min(t, u)` of log A between years; the forecast by the delta method."""
     A0, _, x, d = truth(1)
     path = q.update.track(A0, x, d, **OPTIONS)
-    theta = jnp.log(path.A / A0).ravel()
-    year = jnp.arange(1, YEARS + 1)
-    prior = jnp.linalg.inv(jnp.kron(0.04 + 0.0025 * jnp.minimum(year[:, None], year), jnp.eye(N * N)))
-    residual = whitened(A0, x, d)
-    cost = jax.grad(lambda t: 0.5 * t @ prior @ t + 0.5 * jnp.sum(residual(t) ** 2))
-    np.testing.assert_allclose(0.2 * cost(theta), 0, atol=1e-6)
-    J = jax.jacrev(residual)(theta)
-    posterior = jnp.linalg.inv(J.T @ J + prior)
-    np.testing.assert_allclose(path.log_sd.ravel(), jnp.sqrt(jnp.diag(posterior))[-N * N :], rtol=1e-9)
+    gradient, posterior = dense(A0, x, d, np.asarray(path.A))
+    np.testing.assert_allclose(0.2 * gradient, 0, atol=1e-6)
+    np.testing.assert_allclose(path.log_sd.ravel(), np.sqrt(np.diag(posterior))[-N * N :], rtol=1e-9)
+    ahead, demand = path.predict(d[-1] * 1.1), 1.1 * d[-1:]
+    np.testing.assert_allclose(ahead.output, outputs(path.A[-1], demand)[0], rtol=1e-10)
+    last, G = posterior[-N * N :, -N * N :] + 0.0025 * np.eye(N * N), slopes(path.A[-1], demand)
+    np.testing.assert_allclose(ahead.sd, np.sqrt(np.diag(G @ last @ G.T)), rtol=1e-8)
 
 
 def test_observing_period_by_period_is_tracking_them_all():
@@ -53,22 +52,6 @@ def test_observing_period_by_period_is_tracking_them_all():
     step = step.observe(x[1], d[1], noise_sd=0.01).observe(x[2], d[2], noise_sd=0.01)
     np.testing.assert_allclose(step.A, whole.A, rtol=1e-7)
     np.testing.assert_allclose(step.log_sd, whole.log_sd, rtol=1e-7)
-
-
-def test_a_forecast_has_the_deviation_of_the_delta_method():
-    A0, _, x, d = truth(3)
-    path = q.update.track(A0, x, d, **OPTIONS)
-    ahead = path.predict(d[-1] * 1.1)
-    np.testing.assert_allclose(ahead.output, np.linalg.solve(np.eye(N) - path.A[-1], 1.1 * d[-1]), rtol=1e-10)
-    theta = jnp.log(path.A / A0).ravel()
-    year = jnp.arange(1, YEARS + 1)
-    prior = jnp.linalg.inv(jnp.kron(0.04 + 0.0025 * jnp.minimum(year[:, None], year), jnp.eye(N * N)))
-    J = jax.jacrev(whitened(A0, x, d))(theta)
-    last = jnp.linalg.inv(J.T @ J + prior)[-N * N :, -N * N :] + 0.0025 * jnp.eye(N * N)
-    G = jax.jacrev(lambda t: jnp.linalg.solve(jnp.eye(N) - path.A[-1] * jnp.exp(t.reshape(N, N)), 1.1 * d[-1]))(
-        jnp.zeros(N * N)
-    )
-    np.testing.assert_allclose(ahead.sd, jnp.sqrt(jnp.diag(G @ last @ G.T)), rtol=1e-8)
 
 
 def test_drifting_coefficients_are_followed():
@@ -92,15 +75,11 @@ def test_derivatives_are_exact():
     A0[1, 2] = 0
     w = np.random.default_rng(0).normal(size=(YEARS + 1, N, N))
 
-    @jax.jit
     def outcome(x):
         path = q.update.track(A0, x, d, **OPTIONS, tolerance=1e-12, throw=False)
         return jnp.vdot(w[1:], path.A) + jnp.vdot(w[0], path.log_sd)
 
-    towards = 0.1 * x * np.random.default_rng(1).normal(size=x.shape)
-    forward = jax.jvp(outcome, (jnp.asarray(x),), (jnp.asarray(towards),))[1]
-    np.testing.assert_allclose(forward, jnp.vdot(jax.grad(outcome)(jnp.asarray(x)), towards), rtol=1e-8)
-    np.testing.assert_allclose(forward, differences(lambda t: outcome(x + t * towards), 1e-3), rtol=1e-7)
+    exactness(outcome)((x,), (0.1 * x * np.random.default_rng(1).normal(size=x.shape),), 1e-3)
 
 
 def test_a_forecast_needs_the_demand_of_one_period():

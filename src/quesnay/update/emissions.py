@@ -10,13 +10,13 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 from numpy.typing import ArrayLike
 
-from quesnay._checks import concrete, first_bad, floating, positive, require, whole
+from quesnay._checks import concrete, first_bad, floating, require
 from quesnay._errors import InputError
 from quesnay._results import RESULTS, raise_unless_successful, result_if
 
 from .blocks import deviations
 from .constant import Curvature, Observations
-from .fitting import MAX_STEPS, TOLERANCE, observations, square
+from .fitting import MAX_STEPS, TOLERANCE, limits, observations, square
 from .gauss_newton import AbstractPosterior, mode, root
 
 
@@ -174,8 +174,7 @@ def fit_emissions(
     data = observations(A0, x, d, prior_sd, noise_sd, None, None)
     prior = floating(C0, "C0")
     posterior = _emitting(data, prior, C_sd, emissions, emissions_sd)
-    steps = whole(max_steps, "max_steps", "number of steps")
-    found = _fitted(posterior, prior.astype(data.prior.dtype), positive(tolerance, "tolerance"), steps)
+    found = _fitted(posterior, prior.astype(data.prior.dtype), *limits(tolerance, max_steps))
     return raise_unless_successful(found, found.result) if throw else found
 
 
@@ -218,7 +217,7 @@ def _emitting(
 
 
 @eqx.filter_jit
-def _fitted(posterior: Emitting, C0: Array, tolerance: float, max_steps: int) -> EmissionsFit:
+def _fitted(posterior: Emitting, C0: Array, tolerance: Array, max_steps: Array) -> EmissionsFit:
     found = mode(posterior, None, tolerance, max_steps, jnp.zeros_like(posterior.deviations()))
     data, curvature = posterior.technology, posterior.curvature(found.theta)
     n = data.prior.shape[0]

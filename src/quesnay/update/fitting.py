@@ -1,12 +1,12 @@
 """`fit`: technical coefficients learned from several years of outputs and final demand, with their uncertainty."""
 
 from collections.abc import Mapping
+from statistics import NormalDist
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import ndtri
 from jaxtyping import Array, Float, Int
 from numpy.typing import ArrayLike
 
@@ -69,7 +69,7 @@ class Fit(eqx.Module):
 
     def interval(self, level: float = 0.95) -> tuple[Float[Array, "n n"], Float[Array, "n n"]]:
         """Return the ends of the central credible interval of each coefficient: `A exp(-+ z log_sd)`."""
-        z = ndtri(0.5 + positive(level, "level", below=1) / 2)
+        z = NormalDist().inv_cdf(0.5 + positive(level, "level", below=1) / 2)
         return self.A * jnp.exp(-z * self.log_sd), self.A * jnp.exp(z * self.log_sd)
 
     def __repr__(self) -> str:
@@ -158,8 +158,14 @@ def fit(
     data = observations(A0, x, d, prior_sd, noise_sd, inputs, inputs_sd, substitution_sd, fabrication_sd)
     if objective is not None:
         _require_objective(objective, data)
-    found = _fitted(data, objective, positive(tolerance, "tolerance"), whole(max_steps, "max_steps", "number of steps"))
+    found = _fitted(data, objective, *limits(tolerance, max_steps))
     return raise_unless_successful(found, found.result) if throw else found
+
+
+def limits(tolerance: float, max_steps: int) -> tuple[Array, Array]:
+    """Return the tolerance and the steps allowed as arrays, so that other ones need no other program; or raise `InputError`."""
+    steps = whole(max_steps, "max_steps", "number of steps")
+    return jnp.asarray(positive(tolerance, "tolerance")), jnp.asarray(steps)
 
 
 def _require_objective(objective: Objective, data: Observations) -> None:
@@ -172,7 +178,7 @@ def _require_objective(objective: Objective, data: Observations) -> None:
 
 
 @eqx.filter_jit
-def _fitted(data: Observations, objective: Objective | None, tolerance: float, max_steps: int) -> Fit:
+def _fitted(data: Observations, objective: Objective | None, tolerance: Array, max_steps: Array) -> Fit:
     found = mode(data, objective, tolerance, max_steps, jnp.zeros_like(data.prior))
     curvature = Curvature.at(data, found.theta)
     residual = (data.output - curvature.modelled) / data.output

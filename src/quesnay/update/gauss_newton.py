@@ -57,7 +57,9 @@ class Mode(NamedTuple):
     moved: Bool[Array, ""]
 
 
-def climb(data: AbstractPosterior, objective: Objective | None, tolerance: float, max_steps: int, begun: Array) -> Mode:
+def climb(
+    data: AbstractPosterior, objective: Objective | None, tolerance: Array, max_steps: Array, begun: Array
+) -> Mode:
     """Return the posterior mode by Gauss-Newton steps, each halved until it descends and stays productive.
 
     A technology is productive (Hawkins-Simon) exactly where `(I - A) v = 1` has a solution v > 0; no step leaves that region,
@@ -112,7 +114,9 @@ def productive(A: Float[Array, "n n"]) -> Bool[Array, ""]:
 
 
 @eqx.filter_custom_jvp
-def mode(data: AbstractPosterior, objective: Objective | None, tolerance: float, max_steps: int, begun: Array) -> Mode:
+def mode(
+    data: AbstractPosterior, objective: Objective | None, tolerance: Array, max_steps: Array, begun: Array
+) -> Mode:
     """Return the posterior mode, searched from a productive theta; derivatives are by the implicit function theorem."""
     return climb(data, objective, tolerance, max_steps, begun)
 

@@ -99,7 +99,8 @@ def identify(
     Raises
     ------
     InputError
-        `fit` is no result of `fit`; an outcome that is no function, or does not return numbers.
+        `fit` is no result of `fit`; an outcome that is no function, is not written in
+        JAX operations, or does not return numbers.
 
     References
     ----------
@@ -143,17 +144,28 @@ def _outcome(fit: Fit, function: Callable, name: str) -> Outcome:
         return floating(function(fit.A * jnp.exp(theta)), f"the outcome {name!r}")
 
     nothing = jnp.zeros_like(fit.A)
-    value = of(nothing)
+    try:
+        value, pull = jax.vjp(of, nothing)
+    except jax.errors.JAXTypeError:
+        raise InputError(
+            f"the outcome {name!r} asks for the numbers of A, but its derivative is needed; write it in jax.numpy "
+            f"(jnp.linalg.inv, not np.linalg.inv), without float() and without conditions on A."
+        ) from None
     if value.ndim > 1:
         raise InputError(
             f"the outcome {name!r} has shape {value.shape}; give a function to a number or to an array (k,)."
         )
-    slopes = jax.jacrev(of)(nothing).reshape(-1, *fit.A.shape)
-
-    def sds(slope: Array) -> tuple[Array, Array]:
-        prior = jnp.vdot(slope, fit.data.spread_over(slope))
-        left = jnp.vdot(slope, fit.curvature.covariance(slope))
-        return root(prior), root(left)
-
-    before, after = jax.vmap(sds)(slopes)
+    units = jnp.eye(value.size, dtype=value.dtype).reshape(value.size, *value.shape)
+    before, after = _deviations(fit.data, fit.curvature, jax.vmap(pull)(units)[0])
     return Outcome(value, before.reshape(value.shape), after.reshape(value.shape))
+
+
+@jax.jit
+def _deviations(data: Observations, curvature: Curvature, slopes: Float[Array, "k n n"]) -> tuple[Array, Array]:
+    """Return the prior and the posterior standard deviations of outcomes with these derivatives to log A."""
+
+    def one(slope: Array) -> tuple[Array, Array]:
+        return jnp.vdot(slope, data.spread_over(slope)), jnp.vdot(slope, curvature.covariance(slope))
+
+    before, after = jax.vmap(one)(slopes)
+    return root(before), root(after)

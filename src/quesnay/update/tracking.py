@@ -9,12 +9,12 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 from numpy.typing import ArrayLike
 
-from quesnay._checks import concrete, floating, positive, require, whole
+from quesnay._checks import concrete, floating, require
 from quesnay._errors import InputError
 from quesnay._results import RESULTS, raise_unless_successful, result_if
 
 from .drifting import Drifting
-from .fitting import MAX_STEPS, TOLERANCE, observations, square
+from .fitting import MAX_STEPS, TOLERANCE, limits, observations, square
 from .gauss_newton import mode, root
 
 
@@ -77,7 +77,7 @@ class Track(eqx.Module):
         data = _drifting(prior, output, demand, noise, old.spread, old.drift)
         more = output.shape[0] - old.years
         start = jnp.concatenate([self.theta, jnp.zeros((more, *self.theta.shape[1:]))])
-        found = _tracked(data, start, positive(tolerance, "tolerance"), MAX_STEPS)
+        found = _tracked(data, start, *limits(tolerance, MAX_STEPS))
         return raise_unless_successful(found, found.result) if throw else found
 
     def predict(self, d: ArrayLike) -> Forecast:
@@ -155,7 +155,7 @@ def track(
     unit = data.unit
     walk = Drifting(unit, data.prior, data.spread, drift, data.output, data.demand, data.noise)
     start = jnp.zeros((walk.years, *data.prior.shape), data.prior.dtype)
-    found = _tracked(walk, start, positive(tolerance, "tolerance"), whole(max_steps, "max_steps", "number of steps"))
+    found = _tracked(walk, start, *limits(tolerance, max_steps))
     return raise_unless_successful(found, found.result) if throw else found
 
 
@@ -165,7 +165,7 @@ def _drifting(prior: Array, output: Array, demand: Array, noise: Array, spread: 
 
 
 @eqx.filter_jit
-def _tracked(data: Drifting, start: Array, tolerance: float, max_steps: int) -> Track:
+def _tracked(data: Drifting, start: Array, tolerance: Array, max_steps: Array) -> Track:
     found = mode(data, None, tolerance, max_steps, start)
     seen = data.seen(found.theta)
     units = data.unit[:, None] / data.unit
