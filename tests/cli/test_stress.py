@@ -171,6 +171,13 @@ BAD = {
     "two losses": (("loss = 0.03", 'loss = 0.03\npublished = { curve = "weitzman" }'), ["match:", "exactly one"]),
     "no loss": (("loss = 0.03", ""), ["match:", "exactly one"]),
     "no file": (('"howard-sterner"', '"table"\npath = "no.csv"'), ["damage.path", "no.csv", "cannot be read"]),
+    "no name": (('table = "table"', 'table = "a\\u0000b"'), ["economy.table", "a\\u0000b", "no file of this name"]),
+    "a long name": (('table = "table"', f'table = "{"a" * 5000}"'), ["economy.table", "aaa... is no packaged table"]),
+    "no name of a curve": (
+        ('"howard-sterner"', '"table"\npath = "a\\u0000b"'),
+        ["damage.path", "can be no file's name"],
+    ),
+    "no name of gammas": (("gamma = 0.5", 'gamma = 0.5\ngammas = "\\u0000"'), ["gammas", "can be no file's name"]),
     "no uncertainty": (('"howard-sterner"', '"weitzman"'), ["uncertainty", "Weitzman", "sd"]),
     "unknown parameter": (("draws = 5", "draws = 5\nsd = { b = 1.0 }"), ["uncertainty", "'b'"]),
     "a shock": (("[stress]", "[[shock]]\n[stress]"), ["unknown key shock"]),
@@ -186,6 +193,25 @@ def test_a_mistake_is_one_sentence_and_leaves_nothing(name, quesnay, edited, fol
     assert (done.code, done.out, done.err.count("\n")) == (2, "", 1), done.err
     for words in (str(path), *said):
         assert words in done.err
+    assert len(done.err) < 500
+    assert not (folder / "out").exists()
+
+
+def test_a_folder_that_can_have_no_such_name_is_refused_before_anything_is_computed(quesnay, folder):
+    done = quesnay("stress", folder / "warm.toml", "--out", folder / "new" / ("a" * 300))
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert "cannot be a folder (File name too long); choose another one" in done.err
+    assert not (folder / "new").exists()
+
+
+def test_a_file_that_the_disk_does_not_take_leaves_nothing(folder):
+    def full(_: Path) -> None:
+        raise RuntimeError("NetCDF: HDF error")
+
+    with pytest.raises(
+        q.QuesnayError, match=r"out: cannot be written \(result.nc: NetCDF: HDF error; is the disk full"
+    ):
+        output.write(folder / "out", {"index.html": Path.touch, "result.nc": full})
     assert not (folder / "out").exists()
 
 

@@ -26,6 +26,15 @@ def check(folder: Path) -> None:
         raise InputError(f"--out {folder}: {existing} is not a folder; choose another one.")
     if not os.access(existing, os.W_OK | os.X_OK):
         raise InputError(f"--out {folder}: {existing} cannot be written to; choose another folder.")
+    missing = folder.absolute().relative_to(existing).parts
+    for path in (*(existing / name for name in missing), folder.absolute() / NAMES[0]):
+        try:
+            path.lstat()
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            where = f"{str(folder)[:60]}..." if len(str(folder)) > 60 else folder
+            raise InputError(f"--out {where}: cannot be a folder ({error.strerror}); choose another one.") from None
     for name in NAMES:
         if (folder / name).is_dir():
             raise InputError(
@@ -47,13 +56,20 @@ def write(folder: Path, writers: Mapping[str, Writer]) -> list[Path]:
     try:
         with _terminable(), _made(folder), _partial(folder) as partial:
             for name, writer in writers.items():
-                writer(partial / name)
+                _write(partial / name, writer)
                 _flush(partial / name)
             for name in writers:
                 (partial / name).replace(folder / name)
     except OSError as error:
         raise QuesnayError(f"--out {folder}: cannot be written ({error.strerror or error}).") from error
     return [folder / name for name in writers]
+
+
+def _write(path: Path, writer: Writer) -> None:
+    try:
+        writer(path)
+    except RuntimeError as error:  # HDF5 says no more than that something failed
+        raise OSError(f"{path.name}: {error}; is the disk full, or a file larger than allowed?") from error
 
 
 @contextlib.contextmanager

@@ -21,6 +21,8 @@ if TYPE_CHECKING:  # imported where they are used: reading a scenario needs neit
     from ..economy import Economy
 
 ACCOUNT = ["region", "sector"]
+LONG = 200
+"""Characters from which on a name is not said in full."""
 
 
 @dataclass
@@ -41,8 +43,10 @@ class Source(Generic[S]):
         from ..economy.builtin import BUILTINS
 
         beside = self.path.parent / section.table
-        if section.table not in BUILTINS and not beside.exists():
-            what = f"{quoted(section.table)} is no packaged table, and there is no {beside}"
+        if section.table not in BUILTINS and not _exists(beside):
+            short = len(section.table) < LONG and section.table.isprintable()
+            named = str(beside) if short else "file of this name beside the scenario"
+            what = f"{quoted(section.table)} is no packaged table, and there is no {named}"
             raise self.error("economy.table", f"{what}; {nearest(section.table, BUILTINS)}")
         with self.at("economy.table"):
             economy = load(section.table if section.table in BUILTINS else beside, close=section.close)
@@ -76,6 +80,8 @@ class Source(Generic[S]):
             raise self.error(key, f"{quoted(name)} cannot be read ({error.strerror})") from None
         except (csv.Error, UnicodeDecodeError) as error:
             raise self.error(key, f"{quoted(name)} is not a CSV file in UTF-8 ({error})") from None
+        except ValueError:
+            raise self.error(key, f"{quoted(name)} can be no file's name; give its path") from None
         if sorted(header) != sorted(columns):
             found = ", ".join(quoted(column) for column in header) or "none"
             raise self.error(key, f"{quoted(name)} has the columns {found}; give region, sector and {column}")
@@ -109,6 +115,14 @@ class Source(Generic[S]):
             yield
         except (TableError, LabelError, InputError) as error:
             raise ScenarioError(f"{self.path}: {key}: {error}") from error
+
+
+def _exists(path: Path) -> bool:
+    """Say whether there is a file or folder, also of names that none can have."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
 
 
 def _number(text: str) -> float:

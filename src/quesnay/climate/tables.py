@@ -205,6 +205,8 @@ def _lines(path: Path) -> Iterator[str]:
         raise TableError(f"{path} cannot be read ({error.strerror}); give the path of a CSV file.") from None
     except UnicodeDecodeError:
         raise TableError(f"{path} is not UTF-8 text; save it as CSV in UTF-8.") from None
+    except ValueError:
+        raise TableError(f"{str(path)!r} can be no file's name; give the path of a CSV file.") from None
 
 
 def _number(path: str | Path, row: Row, at: int, name: str) -> float:
