@@ -1,6 +1,7 @@
 """Damage functions from tables of scenarios in the IAMC format, such as those of the NGFS."""
 
 import csv
+import io
 import itertools
 import math
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import NamedTuple
 
 from quesnay._errors import TableError
 
-from .tables import Tabulated
+from .tables import DIGITS, Tabulated, shown, text_of
 
 COLUMNS = ("model", "scenario", "region", "variable", "unit")
 TEMPERATURE = "AR6 climate diagnostics|Surface Temperature (GSAT)|MAGICCv7.5.3|50.0th Percentile"
@@ -119,23 +120,24 @@ def _curve(path: str | Path, warming: Series, damaged: Series, undamaged: Series
 
 def _series(path: str | Path) -> dict[tuple[str, str, str, str], Series]:
     """Return every row of the table by model, scenario, region and variable."""
+    reader = csv.reader(io.StringIO(text_of(Path(path)), newline=""))
     try:
-        with Path(path).open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file)
-            rows = [(reader.line_num, cells) for cells in reader if any(cells)]
-    except OSError as error:
-        raise TableError(f"{path} cannot be read ({error.strerror}); give the path of a CSV file.") from None
-    except UnicodeDecodeError:
-        raise TableError(f"{path} is not UTF-8 text; save it as CSV in UTF-8.") from None
+        rows = [(reader.line_num, cells) for cells in reader if any(cells)]
+    except csv.Error as error:
+        raise TableError(f"{path}, line {reader.line_num}: is no CSV ({error}); save it as CSV again.") from None
     header = [cell.strip() for cell in rows[0][1]] if rows else []
     if tuple(name.casefold() for name in header[:5]) != COLUMNS or len(header) < 6:
         raise TableError(
             f"{path} does not begin with the columns Model, Scenario, Region, Variable and Unit; save the table in the IAMC "
             f"format, a row per variable and a column per year."
         )
+    known: set[int] = set()
     for name in header[5:]:
-        if not name.isdecimal():
-            raise TableError(f"{path}, line {rows[0][0]}: the column {name!r} is no year; leave it out.")
+        if not name.isdecimal() or len(name) > DIGITS:
+            raise TableError(f"{path}, line {rows[0][0]}: the column {shown(name)} is no year; leave it out.")
+        if int(name) in known:
+            raise TableError(f"{path}, line {rows[0][0]}: the year {int(name)} has two columns; keep one.")
+        known.add(int(name))
     found: dict[tuple[str, str, str, str], Series] = {}
     for line, cells in rows[1:]:
         if len(cells) != len(header):
@@ -158,5 +160,7 @@ def _number(path: str | Path, line: int, year: str, text: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise TableError(f"{path}, line {line}: the value of {year} is {text!r}; give a number, or leave it empty.")
+        raise TableError(
+            f"{path}, line {line}: the value of {year} is {shown(text)}; give a number, or leave it empty."
+        )
     return value

@@ -3,7 +3,6 @@
 import csv
 import itertools
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +18,8 @@ from quesnay._errors import InputError, TableError
 from .damage import AbstractDamage, cited, retracted
 
 GROUPS = ("region", "sector")
+DIGITS = 9
+"""More than any year has."""
 
 
 class Tabulated(AbstractDamage):
@@ -180,13 +181,16 @@ class Row(NamedTuple):
 def _parsed(path: Path) -> tuple[dict[str, tuple[int, str]], Row, list[Row]]:
     """Return the comments `# name: text`, the header in lower case, and the rows, all as long as the header."""
     comments, kept = {}, []
-    for line, text in enumerate(_lines(path), start=1):
+    for line, text in enumerate(text_of(path).splitlines(), start=1):
         if text.lstrip().startswith("#"):
             name, colon, said = text.lstrip("# \t").partition(":")
             if colon:
                 comments[name.strip().casefold()] = (line, said.strip())
         elif text.strip(" ,\t"):
-            kept.append(Row(line, next(csv.reader([text]))))
+            try:
+                kept.append(Row(line, next(csv.reader([text]))))
+            except csv.Error as error:
+                raise TableError(f"{path}, line {line}: is no CSV ({error}); save it as CSV again.") from None
     if len(kept) < 2:
         raise TableError(f"{path} has no rows; give a header, such as temperature,loss, and the values below it.")
     header = Row(kept[0].line, [cell.strip().casefold() for cell in kept[0].cells])
@@ -198,15 +202,21 @@ def _parsed(path: Path) -> tuple[dict[str, tuple[int, str]], Row, list[Row]]:
     return comments, header, kept[1:]
 
 
-def _lines(path: Path) -> Iterator[str]:
+def text_of(path: Path) -> str:
+    """Return the text of a file, or raise `TableError`."""
     try:
-        return iter(path.read_text(encoding="utf-8-sig").splitlines())
+        return path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise TableError(f"{path} cannot be read ({error.strerror}); give the path of a CSV file.") from None
     except UnicodeDecodeError:
         raise TableError(f"{path} is not UTF-8 text; save it as CSV in UTF-8.") from None
     except ValueError:
         raise TableError(f"{str(path)!r} can be no file's name; give the path of a CSV file.") from None
+
+
+def shown(text: str) -> str:
+    """Return a text in quotes, shortened."""
+    return repr(text if len(text) <= 60 else f"{text[:57]}...")
 
 
 def _number(path: str | Path, row: Row, at: int, name: str) -> float:
@@ -216,7 +226,7 @@ def _number(path: str | Path, row: Row, at: int, name: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise TableError(f"{path}, line {row.line}: {name} is {text!r}; give a number, with a decimal point.")
+        raise TableError(f"{path}, line {row.line}: {name} is {shown(text)}; give a number, with a decimal point.")
     return value
 
 
@@ -232,11 +242,11 @@ def _citation(
         if "year" not in comments:
             raise TableError(f"{path} has no line `# year: ...`; add one, or give year=.")
         line, text = comments["year"]
-        if not text.isdecimal():
-            raise TableError(f"{path}, line {line}: year is {text!r}; give the year of publication.")
+        if not text.isdecimal() or len(text) > DIGITS:
+            raise TableError(f"{path}, line {line}: year is {shown(text)}; give the year of publication.")
         year = int(text)
-    said = " ".join([*comments, *(text for _, text in comments.values())])
-    if retracted(said) and not retracted(f"{source} {year}"):
+    words = " ".join([*comments, *(text for _, text in comments.values())])
+    if retracted(words) and not retracted(f"{source} {year}"):
         source += ", on Kotz et al. (2024)"
     return source, year
 
