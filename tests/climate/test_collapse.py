@@ -196,7 +196,10 @@ def test_the_spectral_radius_is_the_largest_eigenvalue(seed, kind):
     if kind == "twins":
         A = np.kron([[1, 1], [0, 1]], rng.uniform(size=(3, 3)))
     expected = np.abs(np.linalg.eigvals(A[:3, :3] if kind == "twins" else A)).max()
-    np.testing.assert_allclose(radii(A), 0.0 if kind == "chain" else expected, rtol=1e-12, atol=1e-14)
+    expected = 0.0 if kind == "chain" else expected
+    np.testing.assert_allclose(radii(A), expected, rtol=1e-12, atol=1e-14)
+    unit = 10.0 ** rng.integers(-8, 9, 6)
+    np.testing.assert_allclose(radii(unit[:, None] * A / unit), expected, rtol=1e-12, atol=1e-14)
     assert np.isfinite(slope_of_radius(A)).all()
 
 

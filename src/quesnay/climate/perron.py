@@ -9,6 +9,9 @@ STEPS = 1000
 SQUARINGS = 60
 """2^60 rounds of production tell any two spectral radii apart that double precision can."""
 
+ROUNDS, LARGEST = 60, 60
+"""Rounds of balancing, and the largest change of a unit, as a power of 2."""
+
 
 @jax.custom_jvp
 @jax.jit
@@ -17,7 +20,8 @@ def perron(
 ) -> tuple[Float[Array, ""], Float[Array, " n"], Float[Array, " n"]]:
     """Return the spectral radius rho of A >= 0 with `u' A = rho u'` and `A v = rho v`, each of u and v adding up to 1.
 
-    The power method on `A + c I` (primitive where A is irreducible, periodic or not). Where it does not converge, as for
+    The accounts are first brought to units in which they sell about as much as they buy, which changes no eigenvalue. Then the
+    power method on `A + c I` (primitive where A is irreducible, periodic or not). Where it does not converge, as for
     several blocks of nearly the same radius, only entries between accounts that supply each other in circles are kept, which
     changes no eigenvalue, and A + c I is squared until the powers have converged; u and v are then those of one circle with
     that radius alone. `d rho = u' dA v / (u' v)`; the derivatives of u and v, which second derivatives need, solve the bordered
@@ -29,6 +33,8 @@ def perron(
     """
     n, eps = A.shape[-1], float(jnp.finfo(A.dtype).eps)
     identity = jnp.eye(n, dtype=A.dtype)
+    unit = _units(A)
+    A = A * (unit / unit[:, None])
     shift = jnp.max(jnp.sum(A, axis=0)) / 8
     shift = jnp.where(shift > 0, shift, 1)
     M = A + shift * identity
@@ -74,7 +80,36 @@ def perron(
     u, v = jnp.where(closed, u, left / jnp.sum(left)), jnp.where(closed, v, right / jnp.sum(right))
     rayleigh = u @ (M @ v) / jnp.where(closed, u @ v, 1)
     rho = jnp.where(closed, rayleigh, jnp.exp(logarithm)) - shift
-    return jnp.maximum(rho, 0), u, v
+    u, v = u / unit, v * unit
+    return jnp.maximum(rho, 0), u / jnp.sum(u), v / jnp.sum(v)
+
+
+def _units(A: Array) -> Array:
+    """Return units of the accounts, powers of 2, in which rows and columns without their diagonal add up to about the same.
+
+    So that nothing depends on the units that the accounts come in. Rounds of Osborne's (1960) balancing for all accounts at
+    once, half as far as each alone would go, for otherwise two accounts that only supply each other would change places.
+    """
+    between = jnp.abs(A) * (1 - jnp.eye(A.shape[-1], dtype=A.dtype))
+
+    def uneven(at):
+        _, step, size = at
+        return (size > 1) & (step < ROUNDS)
+
+    def balance(at):
+        power, step, _ = at
+        unit = jnp.exp2(jnp.round(power))
+        now = between * (unit / unit[:, None])
+        row, column = jnp.log2(jnp.sum(now, axis=1)), jnp.log2(jnp.sum(now, axis=0))
+        both, one = jnp.isfinite(row) & jnp.isfinite(column), jnp.isfinite(row) | jnp.isfinite(column)
+        # Accounts that only sell or only buy are in no circle; they are brought to the size of the others.
+        typical = jnp.sum(jnp.where(both, row + column, 0)) / jnp.maximum(2 * jnp.sum(both), 1)
+        row, column = (jnp.where(jnp.isfinite(side), side, typical) for side in (row, column))
+        ratio = jnp.where(one & jnp.any(both), row - column, 0)
+        return jnp.clip(power + ratio / 4, -LARGEST, LARGEST), step + 1, jnp.max(jnp.abs(ratio))
+
+    start = jnp.zeros(A.shape[-1], A.dtype), 0, jnp.asarray(jnp.inf, A.dtype)
+    return jnp.exp2(jnp.round(jax.lax.while_loop(uneven, balance, start)[0]))
 
 
 @perron.defjvp
