@@ -9,6 +9,8 @@ import scipy.optimize
 from hypothesis import given, settings
 
 import quesnay as q
+from quesnay.update.diagnosis import explain
+from quesnay.update.setup import set_up
 from tables import seeds
 
 from .margins import exactness, plain_gras, plain_ras, table_and_margins
@@ -200,8 +202,14 @@ def test_compiled_and_mapped_calls_are_those_of_a_loop():
         np.testing.assert_allclose(value, q.update.ras(*table).value, rtol=1e-10)
 
 
-def test_single_precision_stays_single():
-    Z0, rows, columns = (a.astype(np.float32) for a in table_and_margins(2))
-    z = q.update.ras(Z0, rows, columns)
-    assert z.value.dtype == np.float32
-    np.testing.assert_allclose(z.value, q.update.ras(*table_and_margins(2)).value, rtol=1e-4)
+def test_single_precision_stays_single_whatever_the_currency():
+    """Numbers whose squares overflow, soft margins, and the rounding of sums, which is no contradiction of theirs."""
+    Z0, rows, columns = table_and_margins(2, 8, 8)
+    exact, z = (
+        q.update.ras(*case, row_sd=0.05 * case[1], column_sd=0.05 * case[2], cell_sd=0.3).value
+        for case in ((Z0, rows, 1.02 * columns), [np.float32(1e12 * a) for a in (Z0, rows, 1.02 * columns)])
+    )
+    assert z.dtype == np.float32
+    np.testing.assert_allclose(z, 1e12 * exact, rtol=1e-4)
+    given = (np.float32(a) for a in (Z0, rows, columns))
+    explain(set_up(*given, *[None] * 7, signed=False).problem)

@@ -11,7 +11,7 @@ from .problem import Problem
 LARGEST = 300_000
 """Cells above which no linear programme is set up."""
 FEASIBLE = 1e-9
-"""Share of the targets that a linear programme may miss by rounding."""
+"""Share of the targets that a linear programme may miss by rounding; more where the targets are in single precision."""
 
 
 def explain(problem: Problem) -> None:
@@ -27,7 +27,8 @@ def explain(problem: Problem) -> None:
     missed = _least_miss(sums, target, low, high)
     if missed is None:
         return
-    wrong = np.flatnonzero(np.abs(missed) > FEASIBLE * np.abs(target).sum())
+    feasible = max(FEASIBLE, 8 * float(np.finfo(target.dtype).eps))
+    wrong = np.flatnonzero(np.abs(missed) > feasible * np.abs(target).sum())
     if len(wrong):
         worst = wrong[np.argsort(-np.abs(missed[wrong]))][:3]
         said = ", ".join(f"{names[i]} by {missed[i]:+.6g}" for i in worst)

@@ -179,7 +179,8 @@ def _apart(problem: Problem, slope: Float[Array, "n m"], diagonal: Sums, there: 
     row = jnp.where(there.row, 1 / jnp.where(there.row, diagonal.row, 1), 0)[:, None]
 
     def left(cells: Array, whole: Array) -> Array:
-        return whole - jnp.sum(cells**2 * row, axis=0) > limit * whole
+        # Not the squares of the cells, which single precision may not hold.
+        return whole - jnp.sum(cells * (cells * row), axis=0) > limit * whole
 
     column = left(slope, diagonal.column)
     if problem.label is None:
