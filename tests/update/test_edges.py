@@ -43,6 +43,25 @@ def test_noise_too_small_for_its_deviations_is_refused():
         q.update.fit(A0, x, d, prior_sd=0.2, noise_sd=1e-6)
 
 
+def test_tracks_refuse_noise_too_small_as_fits_do():
+    A0, _, x, d = truth(1)
+    for noise_sd, kept in ((1e-2, True), (1e-8, False)):
+        path = q.update.track(A0, x, d, prior_sd=0.2, drift_sd=0.05, noise_sd=noise_sd, throw=False)
+        assert (path.result == q.equilibrium.RESULTS.successful) == kept
+    with pytest.raises(q.SolveError, match="so sure beside the prior"):
+        q.update.track(A0, x, d, prior_sd=0.2, drift_sd=0.05, noise_sd=1e-8)
+
+
+def test_single_precision_is_fitted_to_its_rounding():
+    A0, _, x, d = truth(1)
+    options = {"prior_sd": 0.2, "noise_sd": 0.01}
+    for method, more in ((q.update.fit, {}), (q.update.track, {"drift_sd": 0.05})):
+        wide, single = (method(*(a.astype(kind) for a in (A0, x, d)), **options, **more) for kind in ("f8", "f4"))
+        assert single.A.dtype == single.log_sd.dtype == np.float32
+        np.testing.assert_allclose(single.A, wide.A, rtol=1e-4)
+        np.testing.assert_allclose(single.log_sd, wide.log_sd, rtol=1e-3)
+
+
 def test_soft_margins_that_cannot_be_found_name_no_cells():
     Z0, rows, columns = table_and_margins(2, 2, 2)
     z = q.update.ras(Z0, rows, 2 * columns, row_sd=0.1, column_sd=0.1, cell_sd=1e6, throw=False)

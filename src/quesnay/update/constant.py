@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import jax.scipy.linalg as jsp
 from jaxtyping import Array, Bool, Float
 
-from .gauss_newton import AbstractPosterior, Objective, productive, root
+from .gauss_newton import AbstractPosterior, Objective, misfit_rounding, precise, productive, root
 
 
 class Observations(AbstractPosterior):
@@ -112,6 +112,9 @@ class Observations(AbstractPosterior):
 
     def towards(self, theta, gradient):
         return -Curvature.at(bent_by_logarithm(self, theta), theta).covariance(gradient)
+
+    def rounding(self):
+        return misfit_rounding(self.output, self.noise)
 
     def productive(self, theta):
         return productive(self.technology(theta))
@@ -228,12 +231,8 @@ class Curvature(eqx.Module):
         return alone + together + 2 * reach * (row[:, None] * from_row + column * from_column)
 
     def precise(self, variance: Float[Array, "n n"]) -> Bool[Array, ""]:
-        """Say whether the variances are known to a hundredth: they are what the prior's leave after a subtraction."""
-        whole = jnp.sum(self.factor**2, axis=1)
-        signal = jnp.max(whole / jnp.diag(self.noise))
-        rounding = jnp.finfo(variance.dtype).eps * self.factor.shape[0] * signal
-        prior = self.data.deviations() ** 2
-        return jnp.all((prior == 0) | (variance > 100 * rounding * prior))
+        """Say whether the variances are known to a hundredth."""
+        return precise(self.factor, jnp.diag(self.noise), self.data.deviations() ** 2, variance)
 
     def effective(self) -> Float[Array, ""]:
         """Return `tr(J S J' M^-1)`: how many numbers the data determine rather than the prior."""

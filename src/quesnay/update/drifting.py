@@ -5,9 +5,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import jax.scipy.linalg as jsp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
-from .gauss_newton import AbstractPosterior, productive, root
+from .gauss_newton import AbstractPosterior, misfit_rounding, precise, productive, root
 
 
 class Drifting(AbstractPosterior):
@@ -80,6 +80,9 @@ class Drifting(AbstractPosterior):
     def towards(self, theta, gradient):
         return -self.covariance(theta)(gradient)
 
+    def rounding(self):
+        return misfit_rounding(self.output, self.noise)
+
     def productive(self, theta):
         return jnp.all(jax.lax.map(productive, self.technology(theta)))
 
@@ -95,8 +98,9 @@ class Drifting(AbstractPosterior):
         rows, every = jnp.arange(n), jnp.arange(years)
         matrix = jnp.zeros((years, n, years, n), x.dtype).at[:, rows, :, rows].set(jnp.moveaxis(still + walk, 2, 0))
         left = jnp.eye(n, dtype=x.dtype) - A
-        matrix = matrix.at[every, :, every, :].add(jnp.einsum("tij,tj,tkj->tik", left, self.noise**2, left))
-        return Seen(A, x, weight, jnp.linalg.cholesky(matrix.reshape(years * n, years * n)))
+        noise = jnp.einsum("tij,tj,tkj->tik", left, self.noise**2, left)
+        matrix = matrix.at[every, :, every, :].add(noise).reshape(years * n, years * n)
+        return Seen(A, x, weight, jnp.linalg.cholesky(matrix), jnp.diagonal(noise, axis1=1, axis2=2).ravel())
 
     def last_variance(self, seen: "Seen") -> Float[Array, "n n"]:
         """Return the posterior variance of log A in the last year."""
@@ -107,6 +111,11 @@ class Drifting(AbstractPosterior):
         by_row = W.reshape(years, n, years, n)[:, rows, :, rows]
         pull = last * seen.weight
         return last[-1] - jnp.einsum("tjk,jtu,ujk->jk", pull, by_row, pull)
+
+    def precise(self, seen: "Seen", variance: Float[Array, "n n"]) -> Bool[Array, ""]:
+        """Say whether the variances of the last year are known to a hundredth."""
+        last = jnp.asarray(self.years - 1)
+        return precise(seen.factor, seen.noise, self.between(last, last), variance)
 
     def ahead(self, seen: "Seen", A: Float[Array, "n n"], demand: Float[Array, " n"]) -> tuple[Array, Array]:
         """Return the outputs of the year after the last, and their covariance without the noise of observing them."""
@@ -125,9 +134,10 @@ class Drifting(AbstractPosterior):
 
 
 class Seen(NamedTuple):
-    """Technologies and outputs of each year, the derivative of the data to log A, and the factor of the data's covariance."""
+    """Technologies and outputs of each year, the derivative of the data to log A, and their covariance: factor, noise alone."""
 
     technology: Float[Array, "years n n"]
     modelled: Float[Array, "years n"]
     weight: Float[Array, "years n n"]
     factor: Float[Array, "m m"]
+    noise: Float[Array, " m"]

@@ -12,11 +12,11 @@ from numpy.typing import ArrayLike
 
 from quesnay._checks import concrete, first_bad, floating, require
 from quesnay._errors import InputError
-from quesnay._results import RESULTS, raise_unless_successful, result_if
+from quesnay._results import RESULTS, raise_unless_successful
 
 from .blocks import deviations
 from .constant import Curvature, Observations
-from .fitting import MAX_STEPS, TOLERANCE, limits, observations, square
+from .fitting import MAX_STEPS, TOLERANCE, ended, limits, observations, square
 from .gauss_newton import AbstractPosterior, mode, root
 
 
@@ -76,6 +76,9 @@ class Emitting(AbstractPosterior):
     def towards(self, theta, gradient):
         return -self.covariance(theta)(gradient)
 
+    def rounding(self):
+        return self.technology.rounding()
+
     def productive(self, theta):
         return self.technology.productive(theta[0])
 
@@ -112,9 +115,9 @@ class EmissionsFit(eqx.Module):
         if not concrete(self.intensity) or not isinstance(self.intensity, jax.Array):
             return eqx.tree_pformat(self)
         years, n = self.output.shape
-        ended = RESULTS[self.result] or f"{int(self.iterations)} iterations"
+        how = RESULTS[self.result] or f"{int(self.iterations)} iterations"
         many = float(self.effective_parameters)
-        return f"EmissionsFit of {n} accounts to {years} years: {many:.1f} effective parameters; {ended}"
+        return f"EmissionsFit of {n} accounts to {years} years: {many:.1f} effective parameters; {how}"
 
     def variables(self) -> Mapping[str, tuple[tuple[str, ...], Array, str, str]]:
         """Return name -> (dims, values, unit, long name) for `economy.label`."""
@@ -169,7 +172,7 @@ def fit_emissions(
     InputError
         As for `fit`; emissions of an account whose column of `C0 A0` is 0, or none of one whose is not.
     SolveError
-        Not converged within max_steps.
+        As for `fit`.
     """
     data = observations(A0, x, d, prior_sd, noise_sd, None, None)
     prior = floating(C0, "C0")
@@ -182,7 +185,7 @@ def _emitting(
     data: Observations, C0: Array, C_sd: ArrayLike, emissions: ArrayLike, emissions_sd: ArrayLike
 ) -> Emitting:
     n = data.prior.shape[0]
-    total = jnp.atleast_2d(floating(emissions, "emissions"))
+    C0, total = C0.astype(data.prior.dtype), jnp.atleast_2d(floating(emissions, "emissions")).astype(data.prior.dtype)
     if C0.shape != (n, n) or total.shape != data.output.shape:
         raise InputError(
             f"C0 has shape {C0.shape} and emissions {total.shape}; give ({n}, {n}) and {data.output.shape}."
@@ -191,7 +194,7 @@ def _emitting(
         lambda c: np.isfinite(c) & (c >= 0), "C0 has negative or missing entries; give emissions per unit of input.", C0
     )
     require(lambda e: np.isfinite(e) & (e >= 0), "emissions has negative or missing entries.", total)
-    relative = jnp.broadcast_to(deviations(emissions_sd, total.shape, "emissions_sd"), total.shape)
+    relative = jnp.broadcast_to(deviations(emissions_sd, total.shape, "emissions_sd"), total.shape).astype(total.dtype)
     require(
         lambda s: np.isfinite(s) & (s > 0),
         "emissions_sd is not positive; give a relative standard deviation, such as 0.05.",
@@ -212,7 +215,7 @@ def _emitting(
     noise = jnp.where(emits, 1 / jnp.sqrt(precision.sum(0)), 1)
     seen = (weight, emits.astype(data.prior.dtype), noise)
     known = eqx.tree_at(lambda d: (d.weight, d.share, d.share_noise), data, seen, is_leaf=lambda leaf: leaf is None)
-    spread = jnp.where((C0 > 0) & (data.prior > 0), square(C_sd, n, "C_sd"), 0)
+    spread = jnp.where((C0 > 0) & (data.prior > 0), square(C_sd, n, "C_sd"), 0).astype(total.dtype)
     return Emitting(known, spread)
 
 
@@ -223,18 +226,19 @@ def _fitted(posterior: Emitting, C0: Array, tolerance: Array, max_steps: Array) 
     n = data.prior.shape[0]
     inverse = jsp.cho_solve((curvature.factor, True), jnp.eye(curvature.factor.shape[0], dtype=curvature.factor.dtype))
     left = posterior.spread**2 - (posterior.spread**2 * posterior.emitted(found.theta)) ** 2 * jnp.diag(inverse)[-n:]
+    variance = curvature.variance()
     A, C = data.units * curvature.technology, C0 * jnp.exp(found.theta[1])
     intensity = jnp.sum(C * A, axis=0)
     output = data.unit * curvature.modelled
     return EmissionsFit(
         A,
         C,
-        root(curvature.variance()),
+        root(variance),
         root(left),
         intensity,
         output,
         output * intensity,
         curvature.effective(),
         found.steps,
-        result_if(~(found.decrement <= tolerance), RESULTS.not_fitted),
+        ended(found, tolerance, curvature.precise(variance)),
     )

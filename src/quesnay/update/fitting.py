@@ -16,7 +16,7 @@ from quesnay._results import RESULTS, first_failure, raise_unless_successful, re
 
 from .blocks import deviations
 from .constant import Curvature, Observations
-from .gauss_newton import Objective, mode, root
+from .gauss_newton import Mode, Objective, mode, root
 
 TOLERANCE = 1e-8
 MAX_STEPS = 500
@@ -77,10 +77,10 @@ class Fit(eqx.Module):
             return eqx.tree_pformat(self)
         cells = int(np.sum(np.asarray(self.data.spread * self.data.prior) > 0))
         years, n = self.output.shape
-        ended = RESULTS[self.result] or f"{int(self.iterations)} iterations"
+        how = RESULTS[self.result] or f"{int(self.iterations)} iterations"
         return (
             f"Fit of {cells:,} coefficients of {n} accounts to {years} years: {float(self.effective_parameters):.1f} effective "
-            f"parameters, largest residual {float(jnp.max(jnp.abs(self.residual))):.1e}; {ended}"
+            f"parameters, largest residual {float(jnp.max(jnp.abs(self.residual))):.1e}; {how}"
         )
 
     def variables(self) -> Mapping[str, tuple[tuple[str, ...], Array, str, str]]:
@@ -192,10 +192,6 @@ def _fitted(data: Observations, objective: Objective | None, tolerance: Array, m
         -data.cost(found.theta, None) - 0.5 * widened - jnp.sum(jnp.log(noise)) - 0.5 * noise.size * jnp.log(2 * jnp.pi)
     )
     variance = curvature.variance()
-    result = first_failure(
-        result_if(~(found.decrement <= tolerance), RESULTS.not_fitted),
-        result_if(~curvature.precise(variance), RESULTS.too_sure),
-    )
     return Fit(
         data.units * curvature.technology,
         root(variance),
@@ -204,9 +200,16 @@ def _fitted(data: Observations, objective: Objective | None, tolerance: Array, m
         residual,
         evidence,
         found.steps,
-        result,
+        ended(found, tolerance, curvature.precise(variance)),
         data,
         curvature,
+    )
+
+
+def ended(found: Mode, tolerance: Array, precise: Array) -> RESULTS:
+    """Return how a fit ended: not at its mode, with variances that rounding hides, or well."""
+    return first_failure(
+        result_if(~(found.decrement <= tolerance), RESULTS.not_fitted), result_if(~precise, RESULTS.too_sure)
     )
 
 
@@ -275,7 +278,9 @@ def observations(
     own = (output / unit, demand / unit, relative * output / unit)
     weight = None if share is None else unit[:, None] / unit
     common = (_common(substitution_sd, n, "substitution_sd"), _common(fabrication_sd, n, "fabrication_sd"))
-    return Observations(unit, prior * unit / unit[:, None], moves, *common, *own, weight, share, share_noise)
+    data = Observations(unit, prior * unit / unit[:, None], moves, *common, *own, weight, share, share_noise)
+    # Deviations, which may have come as plain numbers, do not widen what is in single precision.
+    return jax.tree.map(lambda a: a.astype(jnp.result_type(prior, output, demand)), data)
 
 
 def _common(sd: ArrayLike | None, n: int, name: str) -> Array | None:

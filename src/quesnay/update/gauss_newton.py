@@ -43,12 +43,19 @@ class AbstractPosterior(eqx.Module):
         """Return the step that a positive definite approximation of the second derivative takes from the gradient."""
 
     @abc.abstractmethod
+    def rounding(self) -> Float[Array, ""]:
+        """Return the deviation of the misfit that rounding of the outputs makes, in standard deviations of their noise."""
+
+    @abc.abstractmethod
     def productive(self, theta: Float[Array, "*years n n"]) -> Bool[Array, ""]:
         """Say whether every technology satisfies Hawkins-Simon."""
 
 
 class Mode(NamedTuple):
-    """The most likely theta, the cost there, the last Newton decrement, steps taken, and whether the last step was possible."""
+    """The most likely theta, the cost there, the last Newton decrement, steps taken, and whether the last step was possible.
+
+    What is left of the decrement within rounding counts as 0.
+    """
 
     theta: Float[Array, "*years n n"]
     cost: Float[Array, ""]
@@ -66,6 +73,8 @@ def climb(
     and the cost rises without bound towards its border.
     """
 
+    rounding = data.rounding()
+
     def unfinished(now: Mode) -> Array:
         return (now.decrement > tolerance) & (now.steps < max_steps) & now.moved
 
@@ -74,11 +83,14 @@ def climb(
         towards = data.towards(now.theta, gradient)
         slope = jnp.vdot(gradient, towards)
 
+        # The cost is half a sum of squares, each of them of a number with this rounding.
+        slack = 8 * jnp.finfo(begun.dtype).eps * jnp.abs(now.cost) + rounding * jnp.sqrt(2 * jnp.abs(now.cost))
+
         def measured(share: Array) -> tuple[Array, Array, Array]:
             theta = now.theta + share * towards
             cost = data.cost(theta, objective)
             # Close to the mode the cost changes by less than its rounding, and steps need no check.
-            descends = (cost <= now.cost + SUFFICIENT * share * slope) | (-slope <= CLOSE**2)
+            descends = (cost <= now.cost + SUFFICIENT * share * slope + slack) | (-slope <= CLOSE**2)
             return theta, cost, descends & data.productive(theta)
 
         def halved(state):
@@ -93,11 +105,28 @@ def climb(
         steep = jnp.sum((data.deviations() * gradient) ** 2)
         lost = -slope <= 8 * jnp.finfo(steep.dtype).eps * steep
         decrement = jnp.sqrt(jnp.where(lost, steep, -slope))
+        decrement = jnp.where(decrement <= rounding, 0, decrement)
         return Mode(jnp.where(good, theta, now.theta), jnp.where(good, cost, now.cost), decrement, now.steps + 1, good)
 
     unknown = jnp.asarray(jnp.inf, begun.dtype)
     first = Mode(begun, data.cost(begun, objective), unknown, jnp.asarray(0), jnp.asarray(True))
     return jax.lax.while_loop(unfinished, step, first)
+
+
+def misfit_rounding(output: Float[Array, "years n"], noise: Float[Array, "years n"]) -> Float[Array, ""]:
+    """Return what 4 units of rounding in every output are in standard deviations of its noise, as a norm."""
+    return 4 * jnp.finfo(output.dtype).eps * jnp.sqrt(jnp.sum((output / noise) ** 2))
+
+
+def precise(
+    factor: Float[Array, "m m"], noise: Float[Array, " m"], prior: Float[Array, "n n"], variance: Float[Array, "n n"]
+) -> Bool[Array, ""]:
+    """Say whether variances, what data with this covariance and noise leave of the prior's, are known to about a hundredth.
+
+    They are differences whose rounding, relative to the prior's variance, is about that of the data's signal.
+    """
+    signal = jnp.max(jnp.sum(factor**2, axis=1) / noise)
+    return jnp.all((prior == 0) | (variance > 100 * jnp.finfo(variance.dtype).eps * signal * prior))
 
 
 def root(variance: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -150,10 +179,11 @@ def _mode_jvp(primals, tangents):
         return jnp.where(moves, covariance(theta / scale) / scale, theta)
 
     right = jnp.where(moves, -scale * moved, 0)
+    exact = max(EXACT, float(jnp.finfo(right.dtype).eps))
     towards = jax.lax.custom_linear_solve(
         product,
         right,
-        lambda f, b: jax.scipy.sparse.linalg.cg(f, b, tol=EXACT, maxiter=ITERATIONS, M=precondition)[0],
+        lambda f, b: jax.scipy.sparse.linalg.cg(f, b, tol=exact, maxiter=ITERATIONS, M=precondition)[0],
         symmetric=True,
     )
     cost = jax.tree.map(jnp.zeros_like, found.cost)

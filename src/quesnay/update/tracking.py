@@ -11,10 +11,10 @@ from numpy.typing import ArrayLike
 
 from quesnay._checks import concrete, floating, require
 from quesnay._errors import InputError
-from quesnay._results import RESULTS, raise_unless_successful, result_if
+from quesnay._results import RESULTS, raise_unless_successful
 
 from .drifting import Drifting
-from .fitting import MAX_STEPS, TOLERANCE, limits, observations, square
+from .fitting import MAX_STEPS, TOLERANCE, ended, limits, observations, square
 from .gauss_newton import mode, root
 
 
@@ -95,9 +95,9 @@ class Track(eqx.Module):
         if not concrete(self.residual) or not isinstance(self.residual, jax.Array):
             return eqx.tree_pformat(self)
         years, n = self.output.shape
-        ended = RESULTS[self.result] or f"{int(self.iterations)} iterations"
+        how = RESULTS[self.result] or f"{int(self.iterations)} iterations"
         largest = float(jnp.max(jnp.abs(self.residual)))
-        return f"Track of {n} accounts over {years} periods: largest residual {largest:.1e}; {ended}"
+        return f"Track of {n} accounts over {years} periods: largest residual {largest:.1e}; {how}"
 
     def variables(self) -> Mapping[str, tuple[tuple[str, ...], Array, str, str]]:
         """Return name -> (dims, values, unit, long name) for `economy.label`."""
@@ -151,7 +151,7 @@ def track(
     Optimization 4, for it as Gauss-Newton steps.
     """
     data = observations(A0, x, d, prior_sd, noise_sd, None, None)
-    drift = jnp.where(data.prior > 0, square(drift_sd, data.prior.shape[0], "drift_sd"), 0)
+    drift = jnp.where(data.prior > 0, square(drift_sd, data.prior.shape[0], "drift_sd"), 0).astype(data.prior.dtype)
     unit = data.unit
     walk = Drifting(unit, data.prior, data.spread, drift, data.output, data.demand, data.noise)
     start = jnp.zeros((walk.years, *data.prior.shape), data.prior.dtype)
@@ -169,13 +169,14 @@ def _tracked(data: Drifting, start: Array, tolerance: Array, max_steps: Array) -
     found = mode(data, None, tolerance, max_steps, start)
     seen = data.seen(found.theta)
     units = data.unit[:, None] / data.unit
+    variance = data.last_variance(seen)
     return Track(
         units * seen.technology,
-        root(data.last_variance(seen)),
+        root(variance),
         data.unit * seen.modelled,
         (data.output - seen.modelled) / data.output,
         found.steps,
-        result_if(~(found.decrement <= tolerance), RESULTS.not_fitted),
+        ended(found, tolerance, data.precise(seen, variance)),
         data,
         found.theta,
     )
