@@ -1,5 +1,6 @@
 """Paths of warming: closed forms of the productivity that is left, and the hand-over to the supply simulator."""
 
+import dataclasses
 import math
 
 import jax
@@ -12,6 +13,7 @@ from quesnay._errors import InputError
 from quesnay.climate.damage import ByAccount, Polynomial
 from quesnay.climate.paths import damage_path
 from quesnay.climate.published import DICE2023
+from quesnay.climate.tables import Tabulated
 
 YEARS, WARMING = [2025, 2030, 2050], [1.3, 1.5, 2.4]
 LINE = Polynomial([0.02], source="of the test", year=None, valid=(0.0, 2.0))
@@ -67,6 +69,17 @@ def test_the_loss_is_what_the_supply_simulator_takes():
     np.testing.assert_allclose(run.output, path.factor * np.array([10.0, 20.0]), rtol=1e-12)
 
 
+def test_warming_that_stays_loses_nothing():
+    """A level table and a warming that stays at the reference: no rounding is a loss, or worse, a gain."""
+    level = Tabulated([0.0, 1.0, 3.0], [0.1, 0.1, 0.1], source="a test", year=None)
+    assert np.all(np.asarray(level(np.linspace(0, 3, 40))) == 0.1)
+    path = damage_path(DICE2023(), YEARS, [1.3, 1.3, 1.3], gamma=[0.7, 1.1], reference=1.3, steps=40)
+    np.testing.assert_array_equal(path.loss, 0)
+    nearly = dataclasses.replace(path, factor=path.factor + 2.2e-16)
+    np.testing.assert_array_equal(nearly.loss, 0)
+    assert "40 steps from 2025 to 2025.11, 2 accounts: warming 1.3 to 1.3 degrees C" in repr(path)
+
+
 def test_accounts_may_have_their_own_curves():
     path = damage_path(ByAccount([LINE, DICE2023()]), YEARS, WARMING, gamma=[1.0, 2.0], reference=1.3, steps=40)
     for j, (curve, gamma) in enumerate([(LINE, 1.0), (DICE2023(), 2.0)]):
@@ -98,6 +111,12 @@ def test_a_path_is_labelled_by_day_and_where_accounts_differ_by_account():
         ({"steps": 0}, "steps is 0; give the number of steps"),
         ({"steps": 30 * 365}, "steps run from 2025 to .*, but the warming is given from 2025 to 2050"),
         ({"start": 2020}, "run from 2020"),
+        ({"start": "2030"}, "start holds <U4, not numbers"),
+        ({"start": [2030, 2031]}, r"start has shape \(2,\); give one number, the year of the first step"),
+        ({"steps_per_year": -1}, "steps_per_year is -1; give a positive number"),
+        ({"reference": [1.0, 1.1]}, r"reference has shape \(2,\); give one number, a temperature"),
+        ({"temperatures": [288.0, 288.2, 289.0]}, "temperatures has 289, as if in kelvin; give degrees C of warming"),
+        ({"damage": lambda T: T}, "a curve of your own is Tabulated"),
         ({"damage": 0.1}, "give a damage function"),
     ],
 )

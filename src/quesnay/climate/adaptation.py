@@ -11,10 +11,10 @@ import scipy.optimize
 from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 
-from quesnay._checks import concrete, floating, instance, positive, require
+from quesnay._checks import concrete, floating, instance, positive
 from quesnay._errors import InputError, SolveError
 
-from .damage import AbstractDamage, slopes
+from .damage import AbstractDamage, one_warming, slopes
 from .evaluation import evaluate
 from .measures import AbstractMeasure, Mitigation
 from .readings import AbstractReading, FactorLimited
@@ -181,7 +181,7 @@ def adapt(
     T = floating(at, "at")
     if T.ndim or not concrete(base, T, damage):
         raise InputError("adapt takes one temperature and numbers, outside of `jit`, `grad` and `vmap`.")
-    require(np.isfinite, lambda: f"at is {T}; give a temperature in degrees C.", T)
+    T = one_warming(T, "at")
     for leaf in jax.tree.leaves(measure):
         positive_by_account("the measure", leaf, base)
     before = jnp.broadcast_to(setting.vulnerability.gamma, base.output.shape)

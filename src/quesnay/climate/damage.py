@@ -77,7 +77,7 @@ def outside(damage: AbstractDamage, temperature: ArrayLike) -> Bool[Array, "..."
     InputError
         damage is no damage function, or temperature is not numbers.
     """
-    _check(damage)
+    checked(damage)
     T = floating(temperature, "temperature")
     lowest, highest = damage.domain
     return (lowest > T) | (highest < T)
@@ -104,7 +104,7 @@ def slopes(damage: AbstractDamage, temperature: ArrayLike) -> tuple[Float[Array,
     InputError
         damage is no damage function, or temperature is not numbers.
     """
-    _check(damage)
+    checked(damage)
     T = floating(temperature, "temperature")
     return tuple(jax.jvp(damage, (beside(T, side),), (jnp.ones_like(T),))[1] for side in (-1, 1))  # pyright: ignore[reportReturnType]
 
@@ -238,6 +238,37 @@ class ByAccount(AbstractDamage):
         return jnp.stack([curve(temperature) for curve in self.curves], axis=-1)
 
 
+KELVIN = 150
+"""Degrees C that no warming reaches; such numbers are temperatures in kelvin."""
+
+
+def above_preindustrial(temperatures: Array, name: str) -> None:
+    """Raise `InputError` for temperatures that are no warming but kelvin."""
+    require(
+        lambda v: v < KELVIN,
+        lambda: (
+            f"{name} has {float(jnp.max(temperatures)):g}, as if in kelvin; give degrees C of warming above 1850-1900."
+        ),
+        temperatures,
+    )
+
+
+def one_number(value: ArrayLike, name: str, what: str) -> Array:
+    """Return a finite number, or raise `InputError` with what should be given."""
+    array = floating(value, name)
+    if array.ndim:
+        raise InputError(f"{name} has shape {array.shape}; give one number, {what}.")
+    require(np.isfinite, lambda: f"{name} is {array}; give {what}.", array)
+    return array
+
+
+def one_warming(value: ArrayLike, name: str) -> Array:
+    """Return one temperature, degrees C above 1850-1900, or raise `InputError`."""
+    array = one_number(value, name, "a temperature in degrees C")
+    above_preindustrial(array, name)
+    return array
+
+
 def _cite(curve: AbstractDamage) -> str:
     year = curve.year
     return curve.source if year is None or str(year) in curve.source else f"{curve.source} ({year})"
@@ -257,8 +288,15 @@ def cited(source: Any, year: Any) -> None:
         raise InputError(f"year is {year!r}; give the year of publication, or None for an assumption.")
 
 
-def _check(damage: Any) -> None:
-    instance(damage, AbstractDamage, "damage", "a damage function such as DICE2023()")
+def checked(damage: Any, example: str = "DICE2023()") -> None:
+    """Raise `InputError` unless it is a damage function."""
+    own = ""
+    if callable(damage) and not isinstance(damage, AbstractDamage | type):
+        own = (
+            "; a curve of your own is Tabulated(temperature, loss, source=, year=), or a class derived from "
+            "climate.AbstractDamage with source, year, domain and __call__"
+        )
+    instance(damage, AbstractDamage, "damage", f"a damage function such as {example}{own}")
 
 
 def settled(damage: AbstractDamage, **size: int) -> None:

@@ -14,7 +14,7 @@ from quesnay._checks import concrete, floating, instance, require
 from quesnay._errors import InputError, SolveError
 from quesnay._results import RESULTS as COMMON
 
-from .damage import AbstractDamage
+from .damage import AbstractDamage, above_preindustrial
 from .readings import AbstractReading, FactorLimited
 from .setting import Base, by_account, climate, observed
 from .stress import evaluate
@@ -125,6 +125,7 @@ def match(
         lambda g: np.any(g > 0), "gamma is 0 everywhere; give the proportions in which accounts suffer.", means.gamma
     )
     require(np.isfinite, "at is not finite; give the temperature of the published loss, in degrees C.", T)
+    above_preindustrial(T, "at")
     share = _share(published, T, None if reference is None else floating(reference, "reference"))
     there = by_account(damage(T), base.output.size).astype(base.output.dtype)
     question = Question(base, there, share.astype(base.output.dtype))

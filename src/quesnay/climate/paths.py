@@ -3,16 +3,20 @@
 from collections.abc import Mapping
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 from numpy.typing import ArrayLike
 
-from quesnay._checks import floating, instance, require, whole
+from quesnay._checks import concrete, floating, positive, require, whole
 from quesnay._errors import InputError
 
-from .damage import AbstractDamage, outside
+from .damage import AbstractDamage, above_preindustrial, checked, one_number, one_warming, outside
 from .tables import between
+
+ROUNDING = 16
+"""Losses of so many units of rounding are none."""
 
 
 class DamagePath(eqx.Module):
@@ -40,8 +44,26 @@ class DamagePath(eqx.Module):
 
     @property
     def loss(self) -> Float[Array, "t n"]:
-        """The share of productivity lost since the reference, `1 - factor`: negative where there is less damage than then."""
-        return 1 - self.factor
+        """The share of productivity lost since the reference, `1 - factor`: negative where there is less damage than then.
+
+        What is rounding counts as 0.
+        """
+        lost = 1 - self.factor
+        rounding = jnp.where(jnp.abs(lost) <= ROUNDING * float(jnp.finfo(lost.dtype).eps), lost, 0)
+        return lost - jax.lax.stop_gradient(rounding)
+
+    def __repr__(self) -> str:
+        if not concrete(self.factor) or self.factor.ndim != 2:
+            return eqx.tree_pformat(self)
+        (steps, columns), T, z = self.factor.shape, self.temperature, self.factor
+        who = "one factor for all accounts" if columns == 1 else f"{columns:,} accounts"
+        far = int(jnp.sum(self.outside))
+        return (
+            f"DamagePath of {steps:,} steps from {float(self.time[0]):.6g} to {float(self.time[-1]):.6g}, {who}: warming "
+            f"{float(T[0]):.4g} to {float(T[-1]):.4g} degrees C, lowest productivity {float(z[0].min()):.4g} to "
+            f"{float(z[-1].min()):.4g} of the reference's"
+            + (f"; {far:,} steps outside of the damage function's domain" if far else "")
+        )
 
     def variables(self) -> Mapping[str, tuple[tuple[str, ...], Array, str, str]]:
         """Return name -> (dims, values, unit, long name) for `economy.label`."""
@@ -100,10 +122,10 @@ def damage_path(
     Raises
     ------
     InputError
-        Years that do not rise, shapes that do not fit, a number that is not finite, a step outside of the years, a negative
-        gamma, or damage that leaves an account no productivity at all.
+        Years that do not rise, shapes that do not fit, a number that is not finite, kelvin, a step outside of the years, a
+        negative gamma, steps per year that are not above 0, or damage that leaves an account no productivity at all.
     """
-    instance(damage, AbstractDamage, "damage", "a damage function such as DICE2023()")
+    checked(damage)
     t, T, g = floating(years, "years"), floating(temperatures, "temperatures"), floating(gamma, "gamma")
     if t.ndim != 1 or t.size < 2 or T.shape != t.shape:
         raise InputError(
@@ -116,7 +138,11 @@ def damage_path(
     require(lambda v: np.diff(v) > 0, "years do not rise; sort them, each once.", t)
     require(lambda v: v >= 0, lambda: f"gamma has an entry {np.min(np.asarray(g)):g}; give at least 0.", g)
     whole(steps, "steps", "number of steps")
-    time = (t[0] if start is None else start) + jnp.arange(steps, dtype=t.dtype) / steps_per_year
+    steps_per_year = positive(steps_per_year, "steps_per_year")
+    first = t[0] if start is None else one_number(start, "start", "the year of the first step")
+    before = None if reference is None else one_warming(reference, "reference")
+    above_preindustrial(T, "temperatures")
+    time = first.astype(t.dtype) + jnp.arange(steps, dtype=t.dtype) / steps_per_year
     require(
         lambda at, given: (at[0] >= given[0]) & (at[-1] <= given[-1]),
         lambda: (
@@ -129,10 +155,10 @@ def damage_path(
     warming = between(time, t, T)
     lost = damage(warming)
     lost = lost[:, None] if lost.ndim == 1 else lost
-    before = jnp.zeros((), lost.dtype) if reference is None else damage(floating(reference, "reference"))
+    then = jnp.zeros((), lost.dtype) if before is None else damage(before)
     if g.ndim and lost.shape[1] not in (1, g.size):
         raise InputError(f"gamma has {g.size} entries and damage {lost.shape[1]} curves; give one of each per account.")
-    kept, base = 1 - jnp.atleast_1d(g) * lost, 1 - jnp.atleast_1d(g) * before
+    kept, base = 1 - jnp.atleast_1d(g) * lost, 1 - jnp.atleast_1d(g) * then
     require(
         lambda now, then: np.all(now > 0) & np.all(then > 0),
         lambda: (

@@ -9,11 +9,11 @@ import numpy as np
 from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 
-from quesnay._checks import concrete, first_bad, floating, instance, require
+from quesnay._checks import concrete, first_bad, floating, require
 from quesnay._errors import InputError, SolveError
 from quesnay._results import RESULTS as COMMON
 
-from .damage import AbstractDamage
+from .damage import AbstractDamage, above_preindustrial, checked, one_warming
 from .perron import spectral_radius
 from .vulnerability import AbstractVulnerability, vulnerability_of
 
@@ -91,18 +91,13 @@ def climate(
     productive."""
     table = technology(A)
     n = table.shape[0]
-    instance(damage, AbstractDamage, "damage", "a damage function such as Sigmoid(steepness=2.5, threshold=2.0)")
+    checked(damage, "Sigmoid(steepness=2.5, threshold=2.0)")
     means = vulnerability_of(gamma, vulnerability, n)
     means = jax.tree.map(lambda leaf: leaf.astype(table.dtype), means)
     if reference is None:
         there = jnp.zeros(n, table.dtype)
     else:
-        at = floating(reference, "reference")
-        if at.ndim:
-            raise InputError(
-                f"reference has shape {at.shape}; give the one temperature at which the table was observed."
-            )
-        require(np.isfinite, lambda: f"reference is {at}; give a temperature in degrees C, or None.", at)
+        at = one_warming(reference, "reference")
         there = by_account(damage(at), n).astype(table.dtype)
     require(
         lambda ok: ok,
@@ -205,6 +200,7 @@ def temperatures_of(value: ArrayLike, name: str = "temperatures") -> Array:
     if given.ndim != 1 or given.size == 0:
         raise InputError(f"{name} has shape {given.shape}; give one temperature or more, (k,), in degrees C.")
     require(np.isfinite, lambda: f"{name} has an entry that is not finite.", given)
+    above_preindustrial(given, name)
     return given
 
 

@@ -82,8 +82,9 @@ class Tabulated(AbstractDamage):
 def between(x: Float[Array, "..."], knots: Float[Array, " k"], values: Float[Array, " k"]) -> Float[Array, "..."]:
     """Return the piecewise linear function through the values at the knots, with its outer lines going on."""
     i = jnp.clip(jnp.searchsorted(knots, x, side="right") - 1, 0, knots.size - 2)
-    w = (x - knots[i]) / (knots[i + 1] - knots[i])
-    return (1 - w) * values[i] + w * values[i + 1]
+    w, rise = (x - knots[i]) / (knots[i + 1] - knots[i]), values[i + 1] - values[i]
+    # From the nearer knot, so that knots and level lines are met exactly.
+    return jnp.where(w < 0.5, values[i] + w * rise, values[i + 1] - (1 - w) * rise)
 
 
 def read_damage(path: str | Path, *, source: str | None = None, year: int | None = None) -> Tabulated:

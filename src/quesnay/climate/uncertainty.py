@@ -11,11 +11,11 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 from numpy.typing import ArrayLike
 
-from quesnay._checks import concrete, floating, instance, require, whole
+from quesnay._checks import concrete, floating, require, whole
 from quesnay._errors import InputError, SolveError
 from quesnay._results import RESULTS, raise_unless_successful, result_if
 
-from .damage import AbstractDamage
+from .damage import AbstractDamage, checked
 
 
 class Curves(eqx.Module):
@@ -169,7 +169,7 @@ class _Parameters:
     """The uncertain parameters of a damage function as one vector theta (p,), with a factor F of `C = F F'` (p, p)."""
 
     def __init__(self, damage: AbstractDamage, sd: Mapping[str, ArrayLike] | None):
-        instance(damage, AbstractDamage, "damage", "a damage function such as HowardSterner()")
+        checked(damage, "HowardSterner()")
         fields = [f.name for f in dataclasses.fields(damage) if eqx.is_inexact_array(getattr(damage, f.name))]
         for name in sd or {}:
             if name not in fields:
