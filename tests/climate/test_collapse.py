@@ -167,6 +167,13 @@ def test_a_curve_with_kinks_collapses_where_it_reaches_the_critical_damage():
     assert "outside" in repr(beyond)
 
 
+def test_a_peak_of_a_table_is_seen_however_narrow():
+    """With `rho = 0.5` and gamma 2, D* = 0.5 is reached half a hundredth of a degree before the peak of 1 at 2.01."""
+    peak = climate.Tabulated([0.0, 2.0, 2.01, 2.02, 4.0], [0.0, 0.0, 1.0, 0.0, 0.0], source="a test", year=None)
+    found = climate.collapse(HALF, peak, gamma=2.0)
+    np.testing.assert_allclose(found.temperature, 2.005, rtol=1e-12)
+
+
 @settings(max_examples=20)
 @given(seeds)
 def test_the_shares_are_the_elasticities_of_the_spectral_radius(seed):

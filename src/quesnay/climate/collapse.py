@@ -12,9 +12,10 @@ from numpy.typing import ArrayLike
 
 from quesnay._checks import concrete
 
-from .damage import AbstractDamage, outside
+from .damage import AbstractDamage, ByAccount, outside
 from .perron import perron, spectral_radius
 from .setting import Climate, by_account, climate
+from .tables import Tabulated
 from .vulnerability import AbstractVulnerability
 
 # Where climate science is at work in steps of 1/16 of a degree, and beyond that ever more widely.
@@ -88,7 +89,8 @@ def collapse(
     for `InputRequirement`; with one gamma, `D* = ((1 + gamma D_ref) / rho(A) - 1) / gamma`. For `Productivity`,
     `D* = 1 / rho((I - A C)^-1 diag(gamma))` with `C = diag(1 - gamma D_ref)`. Where accounts have damage functions of their own
     `rho(A(T)) = 1` is solved by temperature. The first crossing is bracketed on a grid of 1/16 of a degree up to 16 degrees C,
-    wider beyond, and then bisected to rounding: a curve that crosses D* and returns within one step is not seen.
+    wider beyond, with the temperatures of a damage table, and then bisected to rounding: a curve that crosses D* and returns
+    within one step is not seen.
 
     Parameters
     ----------
@@ -132,7 +134,8 @@ def first_collapse(setting: Climate, start: Array) -> Collapse:
         table, defined = _damaged(setting, T)
         return jnp.where(defined, spectral_radius(table), jnp.inf)
 
-    points = jnp.maximum(jnp.asarray(GRID, start.dtype), start)
+    turns = [jax.lax.stop_gradient(knots).astype(start.dtype) for knots in _knots(damage)]
+    points = jnp.sort(jnp.maximum(jnp.concatenate([jnp.asarray(GRID, start.dtype), *turns]), start))
     # A curve that tends to D* without reaching it does so in the end by rounding.
     beyond = 1 + 8 * float(jnp.finfo(A.dtype).eps)
     above = jax.lax.map(radius, points) > beyond if critical is None else damage(points) > critical * beyond
@@ -180,6 +183,13 @@ def _circulating(setting: Climate, T: Array) -> Array:
     _, u, v = perron(jnp.where(defined, table, setting.A))
     total = jnp.sum(u * v)
     return u * v / jnp.where(total > 0, total, 1)
+
+
+def _knots(damage: AbstractDamage) -> list[Array]:
+    """Return the temperatures of damage tables, where their curves turn."""
+    if isinstance(damage, ByAccount):
+        return [knots for curve in damage.curves for knots in _knots(curve)]
+    return [damage.temperature] if isinstance(damage, Tabulated) else []
 
 
 def _inverse(rho: Array) -> Array:
