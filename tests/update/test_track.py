@@ -43,6 +43,8 @@ def test_the_mode_its_deviation_and_a_forecast_are_those_of_the_dense_random_wal
     np.testing.assert_allclose(ahead.output, outputs(path.A[-1], demand)[0], rtol=1e-10)
     last, G = posterior[-N * N :, -N * N :] + 0.0025 * np.eye(N * N), slopes(path.A[-1], demand)
     np.testing.assert_allclose(ahead.sd, np.sqrt(np.diag(G @ last @ G.T)), rtol=1e-8)
+    np.testing.assert_allclose(ahead.observed_sd, np.hypot(ahead.sd, 0.01 * ahead.output), rtol=1e-12)
+    np.testing.assert_allclose(path.predict(demand[0], noise_sd=0.0).observed_sd, ahead.sd, rtol=1e-12)
 
 
 def test_observing_period_by_period_is_tracking_them_all():
@@ -52,6 +54,9 @@ def test_observing_period_by_period_is_tracking_them_all():
     step = step.observe(x[1], d[1], noise_sd=0.01).observe(x[2], d[2], noise_sd=0.01)
     np.testing.assert_allclose(step.A, whole.A, rtol=1e-7)
     np.testing.assert_allclose(step.log_sd, whole.log_sd, rtol=1e-7)
+    assert step.A.shape == (YEARS, N, N)
+    # From the first period to the fourth the arrays have the same shape, and one program does.
+    assert q.update.track(A0, x[:1], d[:1], **OPTIONS).theta.shape == step.theta.shape
 
 
 def test_drifting_coefficients_are_followed():

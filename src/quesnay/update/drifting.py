@@ -2,10 +2,11 @@
 
 from typing import NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.scipy.linalg as jsp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from .gauss_newton import AbstractPosterior, misfit_rounding, precise, productive, root
 
@@ -24,7 +25,7 @@ class Drifting(AbstractPosterior):
     prior, spread, drift:
         A0, s and q (n, n); s and q are 0 for cells that are not to move.
     output, demand, noise:
-        x, d and the standard deviation of x, (years, n).
+        x, d and the standard deviation of x, (years, n); infinite in years at the end that only keep the shape.
     """
 
     unit: Float[Array, " n"]
@@ -38,6 +39,18 @@ class Drifting(AbstractPosterior):
     @property
     def years(self) -> int:
         return self.output.shape[0]
+
+    @property
+    def last(self) -> Int[Array, ""]:
+        """Return the last year that was observed, counted from 0."""
+        return jnp.sum(jnp.isfinite(self.noise[:, 0])) - 1
+
+    def widened(self, years: int) -> "Drifting":
+        """Return the same with years at the end in which nothing is observed, to a number of them."""
+        more = ((0, years - self.years), (0, 0))
+        ends = zip((self.output, self.demand, self.noise), (1.0, 0.0, jnp.inf), strict=True)
+        own = tuple(jnp.pad(part, more, constant_values=end) for part, end in ends)
+        return eqx.tree_at(lambda data: (data.output, data.demand, data.noise), self, own)
 
     def technology(self, theta: Float[Array, "years n n"]) -> Float[Array, "years n n"]:
         return self.prior * jnp.exp(jnp.cumsum(theta, axis=0))
@@ -90,7 +103,8 @@ class Drifting(AbstractPosterior):
         """Return what the data see of log A: their derivative and their covariance."""
         A = self.technology(theta)
         x = self.modelled(A)
-        weight = A * x[:, None, :]
+        there = jnp.isfinite(self.noise)
+        weight = jnp.where(there[:, :, None], A * x[:, None, :], 0)
         years, n = x.shape
         together = jnp.minimum(jnp.arange(years)[:, None], jnp.arange(years)) + 1
         still = jnp.einsum("tjk,ujk->tuj", self.spread**2 * weight, weight)
@@ -98,24 +112,23 @@ class Drifting(AbstractPosterior):
         rows, every = jnp.arange(n), jnp.arange(years)
         matrix = jnp.zeros((years, n, years, n), x.dtype).at[:, rows, :, rows].set(jnp.moveaxis(still + walk, 2, 0))
         left = jnp.eye(n, dtype=x.dtype) - A
-        noise = jnp.einsum("tij,tj,tkj->tik", left, self.noise**2, left)
+        noise = jnp.einsum("tij,tj,tkj->tik", left, jnp.where(there, self.noise, 1) ** 2, left)
         matrix = matrix.at[every, :, every, :].add(noise).reshape(years * n, years * n)
         return Seen(A, x, weight, jnp.linalg.cholesky(matrix), jnp.diagonal(noise, axis1=1, axis2=2).ravel())
 
     def last_variance(self, seen: "Seen") -> Float[Array, "n n"]:
         """Return the posterior variance of log A in the last year."""
         years, n = seen.modelled.shape
-        last = self.between(jnp.asarray(years - 1), jnp.arange(years))
+        last = self.between(self.last, jnp.arange(years))
         W = jsp.cho_solve((seen.factor, True), jnp.eye(years * n, dtype=seen.factor.dtype))
         rows = jnp.arange(n)
         by_row = W.reshape(years, n, years, n)[:, rows, :, rows]
         pull = last * seen.weight
-        return last[-1] - jnp.einsum("tjk,jtu,ujk->jk", pull, by_row, pull)
+        return self.between(self.last, self.last) - jnp.einsum("tjk,jtu,ujk->jk", pull, by_row, pull)
 
     def precise(self, seen: "Seen", variance: Float[Array, "n n"]) -> Bool[Array, ""]:
         """Say whether the variances of the last year are known to a hundredth."""
-        last = jnp.asarray(self.years - 1)
-        return precise(seen.factor, seen.noise, self.between(last, last), variance)
+        return precise(seen.factor, seen.noise, self.between(self.last, self.last), variance)
 
     def ahead(self, seen: "Seen", A: Float[Array, "n n"], demand: Float[Array, " n"]) -> tuple[Array, Array]:
         """Return the outputs of the year after the last, and their covariance without the noise of observing them."""
@@ -123,8 +136,8 @@ class Drifting(AbstractPosterior):
         left = jnp.eye(n, dtype=A.dtype) - A
         x = jnp.linalg.solve(left, demand)
         weight = A * x
-        last = self.between(jnp.asarray(years - 1), jnp.arange(years))
-        own = jnp.diag(jnp.sum((last[-1] + self.drift**2) * weight**2, axis=1))
+        last = self.between(self.last, jnp.arange(years))
+        own = jnp.diag(jnp.sum((self.between(self.last, self.last) + self.drift**2) * weight**2, axis=1))
         crossed = jnp.einsum("jk,tjk,tjk->tj", weight, last, seen.weight)
         rows = jnp.arange(n)
         wide = jnp.zeros((n, years, n), A.dtype).at[rows, :, rows].set(crossed.T).reshape(n, years * n)

@@ -70,18 +70,15 @@ def _halved(problem: Problem, now: Found, slope: Sums, towards: Sums, share: Arr
     value = problem.dual(now.multipliers)
     descent = sum(jnp.vdot(a, b) for a, b in zip(slope, towards, strict=True))
 
-    def measured(share: Array) -> tuple[Sums, Array, Array]:
+    def trial(state):
+        share = state[0] / 2
         point = _along(now.multipliers, towards, share)
         error = problem.error(point)
         good = (problem.dual(point) <= value + 1e-4 * share * descent) | (error <= now.error / 2)
-        return point, error, good
+        return share, point, error, good, state[-1] + 1
 
-    def trial(state):
-        share, _, _, _, tries = state
-        return share / 2, *measured(share / 2), tries + 1
-
-    first = (share, *measured(share), jnp.asarray(0))
-    _, point, error, good, _ = jax.lax.while_loop(lambda s: ~s[3] & (s[4] < HALVINGS), trial, first)
+    first = (2 * share, now.multipliers, now.error, jnp.asarray(False), jnp.asarray(0))
+    _, point, error, good, _ = jax.lax.while_loop(lambda s: ~s[3] & (s[4] <= HALVINGS), trial, first)
     return _kept(now, point, error, good)
 
 

@@ -52,13 +52,12 @@ class AbstractPosterior(eqx.Module):
 
 
 class Mode(NamedTuple):
-    """The most likely theta, the cost there, the last Newton decrement, steps taken, and whether the last step was possible.
+    """The most likely theta, the last Newton decrement, steps taken, and whether the last step was possible.
 
     What is left of the decrement within rounding counts as 0.
     """
 
     theta: Float[Array, "*years n n"]
-    cost: Float[Array, ""]
     decrement: Float[Array, ""]
     steps: Int[Array, ""]
     moved: Bool[Array, ""]
@@ -79,38 +78,31 @@ def climb(
         return (now.decrement > tolerance) & (now.steps < max_steps) & now.moved
 
     def step(now: Mode) -> Mode:
-        gradient = jax.grad(data.cost)(now.theta, objective)
+        before, gradient = jax.value_and_grad(data.cost)(now.theta, objective)
         towards = data.towards(now.theta, gradient)
         slope = jnp.vdot(gradient, towards)
-
         # The cost is half a sum of squares, each of them of a number with this rounding.
-        slack = 8 * jnp.finfo(begun.dtype).eps * jnp.abs(now.cost) + rounding * jnp.sqrt(2 * jnp.abs(now.cost))
+        slack = 8 * jnp.finfo(begun.dtype).eps * jnp.abs(before) + rounding * jnp.sqrt(2 * jnp.abs(before))
 
-        def measured(share: Array) -> tuple[Array, Array, Array]:
+        def halved(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+            share = state[0] / 2
             theta = now.theta + share * towards
-            cost = data.cost(theta, objective)
             # Close to the mode the cost changes by less than its rounding, and steps need no check.
-            descends = (cost <= now.cost + SUFFICIENT * share * slope + slack) | (-slope <= CLOSE**2)
-            return theta, cost, descends & data.productive(theta)
+            enough = before + SUFFICIENT * share * slope + slack
+            descends = (data.cost(theta, objective) <= enough) | (-slope <= CLOSE**2)
+            return share, theta, descends & data.productive(theta)
 
-        def halved(state):
-            share, *_, tries = state
-            return share / 2, *measured(share / 2), tries + 1
-
-        whole = jnp.ones_like(slope)
-        _, theta, cost, good, _ = jax.lax.while_loop(
-            lambda s: ~s[3] & (s[4] < HALVINGS), halved, (whole, *measured(whole), jnp.asarray(0))
-        )
+        twice = (jnp.full_like(slope, 2), now.theta, jnp.asarray(False))
+        _, theta, good = jax.lax.while_loop(lambda s: ~s[-1] & (s[0] > 0.5**HALVINGS), halved, twice)
         # What is below the rounding of the prior's own measure of the gradient is not known to be small.
         steep = jnp.sum((data.deviations() * gradient) ** 2)
         lost = -slope <= 8 * jnp.finfo(steep.dtype).eps * steep
         decrement = jnp.sqrt(jnp.where(lost, steep, -slope))
         decrement = jnp.where(decrement <= rounding, 0, decrement)
-        return Mode(jnp.where(good, theta, now.theta), jnp.where(good, cost, now.cost), decrement, now.steps + 1, good)
+        return Mode(jnp.where(good, theta, now.theta), decrement, now.steps + 1, good)
 
     unknown = jnp.asarray(jnp.inf, begun.dtype)
-    first = Mode(begun, data.cost(begun, objective), unknown, jnp.asarray(0), jnp.asarray(True))
-    return jax.lax.while_loop(unfinished, step, first)
+    return jax.lax.while_loop(unfinished, step, Mode(begun, unknown, jnp.asarray(0), jnp.asarray(True)))
 
 
 def misfit_rounding(output: Float[Array, "years n"], noise: Float[Array, "years n"]) -> Float[Array, ""]:
@@ -186,5 +178,4 @@ def _mode_jvp(primals, tangents):
         lambda f, b: jax.scipy.sparse.linalg.cg(f, b, tol=exact, maxiter=ITERATIONS, M=precondition)[0],
         symmetric=True,
     )
-    cost = jax.tree.map(jnp.zeros_like, found.cost)
-    return found, Mode(scale * towards, cost, cost, None, None)  # pyright: ignore[reportArgumentType]
+    return found, Mode(scale * towards, jnp.zeros_like(found.decrement), None, None)  # pyright: ignore[reportArgumentType]

@@ -13,6 +13,7 @@ from quesnay._checks import concrete, floating, require
 from quesnay._errors import InputError
 from quesnay._results import RESULTS, raise_unless_successful
 
+from .blocks import deviations
 from .drifting import Drifting
 from .fitting import MAX_STEPS, TOLERANCE, ended, limits, observations, square
 from .gauss_newton import mode, root
@@ -27,10 +28,13 @@ class Forecast(eqx.Module):
         Outputs (n,), in currency.
     sd:
         Their standard deviation (n,), of the technology and its next step; the noise of observing outputs is not in it.
+    observed_sd:
+        Standard deviation (n,) of what will be observed: `sqrt(sd^2 + (noise_sd output)^2)`.
     """
 
     output: Float[Array, " n"]
     sd: Float[Array, " n"]
+    observed_sd: Float[Array, " n"]
 
 
 class Track(eqx.Module):
@@ -47,7 +51,7 @@ class Track(eqx.Module):
     iterations, result:
         As for `fit`.
     data, theta:
-        What `observe` and `predict` need.
+        What `observe` and `predict` need, in arrays with room for periods to come.
     """
 
     A: Float[Array, "years n n"]
@@ -64,32 +68,37 @@ class Track(eqx.Module):
     ) -> "Track":
         """Return the track with one more period, or several: outputs and final demand (n,) or (years, n).
 
-        All periods are weighed again, so that the result is that of `track` on all of them; it is reached in a step or two from
-        where the track was.
+        All periods are weighed again, from where the track was, so that the result is that of `track` on all of them. Programs
+        are compiled for a number of periods that leaves room for more, so that most calls compile none.
         """
-        old = self.data
+        old, years = self.data, self.output.shape[0]
         prior, unit = old.prior * old.unit[:, None] / old.unit, old.unit
         new = observations(prior, x, d, 0.0, noise_sd, None, None)
         output, demand, noise = (
-            jnp.concatenate([own * unit, more * new.unit])
+            jnp.concatenate([own[:years] * unit, more * new.unit])
             for own, more in zip((old.output, old.demand, old.noise), (new.output, new.demand, new.noise), strict=True)
         )
         data = _drifting(prior, output, demand, noise, old.spread, old.drift)
-        more = output.shape[0] - old.years
-        start = jnp.concatenate([self.theta, jnp.zeros((more, *self.theta.shape[1:]))])
-        found = _tracked(data, start, *limits(tolerance, MAX_STEPS))
-        return raise_unless_successful(found, found.result) if throw else found
+        return _found(data, self.theta[:years], tolerance, MAX_STEPS, throw)
 
-    def predict(self, d: ArrayLike) -> Forecast:
-        """Return the outputs that final demand d (n,) takes in the period after the last."""
+    def predict(self, d: ArrayLike, *, noise_sd: ArrayLike | None = None) -> Forecast:
+        """Return the outputs that final demand d (n,) takes in the period after the last.
+
+        noise_sd, (n,) or one for all, is that of the observation to come; that of the last period where it is not given.
+        """
         demand = floating(d, "d")
         if demand.shape != self.data.unit.shape:
             raise InputError(
                 f"d has shape {demand.shape}; give the final demand of one period, {self.data.unit.shape}."
             )
         require(np.isfinite, "d has entries that are not finite.", demand)
-        output, sd = _ahead(self.data, self.theta, demand / self.data.unit)
-        return Forecast(self.data.unit * output, self.data.unit * sd)
+        output, sd = (self.data.unit * own for own in _ahead(self.data, self.theta, demand / self.data.unit))
+        last = self.output.shape[0] - 1
+        noise = self.data.noise[last] / self.data.output[last]
+        if noise_sd is not None:
+            noise = deviations(noise_sd, noise.shape, "noise_sd")
+            require(np.isfinite, "noise_sd has infinite entries; give relative standard deviations.", noise)
+        return Forecast(output, sd, root(sd**2 + (noise * output) ** 2))
 
     def __repr__(self) -> str:
         if not concrete(self.residual) or not isinstance(self.residual, jax.Array):
@@ -154,14 +163,28 @@ def track(
     drift = jnp.where(data.prior > 0, square(drift_sd, data.prior.shape[0], "drift_sd"), 0).astype(data.prior.dtype)
     unit = data.unit
     walk = Drifting(unit, data.prior, data.spread, drift, data.output, data.demand, data.noise)
-    start = jnp.zeros((walk.years, *data.prior.shape), data.prior.dtype)
-    found = _tracked(walk, start, *limits(tolerance, max_steps))
-    return raise_unless_successful(found, found.result) if throw else found
+    return _found(walk, jnp.zeros((0, *data.prior.shape), data.prior.dtype), tolerance, max_steps, throw)
 
 
 def _drifting(prior: Array, output: Array, demand: Array, noise: Array, spread: Array, drift: Array) -> Drifting:
     unit = jax.lax.stop_gradient(output.mean(0))
     return Drifting(unit, prior * unit / unit[:, None], spread, drift, output / unit, demand / unit, noise / unit)
+
+
+def _found(data: Drifting, start: Array, tolerance: float, max_steps: int, throw: bool) -> Track:
+    """Return the track of data, searched from the technologies of its first years, whatever room its arrays then have."""
+    years, room = data.years, _room(data.years)
+    wide, begun = data.widened(room), jnp.pad(start, ((0, room - start.shape[0]), (0, 0), (0, 0)))
+    found = _tracked(wide, begun, *limits(tolerance, max_steps))
+    only = tuple(part[:years] for part in (found.A, found.output, found.residual))
+    found = eqx.tree_at(lambda path: (path.A, path.output, path.residual), found, only)
+    return raise_unless_successful(found, found.result) if throw else found
+
+
+def _room(years: int) -> int:
+    """Return 4, or the next number of at most two binary digits other than 0: few sizes, each half as large again at most."""
+    step = 2 ** max(years.bit_length() - 2, 2)
+    return -(-years // step) * step
 
 
 @eqx.filter_jit
