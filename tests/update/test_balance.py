@@ -149,6 +149,9 @@ def test_soft_margins_minimise_divergence_plus_squared_misses(seed):
     there = Z0 > 0
     pull = np.log(np.asarray(z.value)[there] / Z0[there]) / (cell_sd**2 * Z0[there])
     push = ((z.value.sum(1) - rows) / row_sd**2)[:, None] + (z.value.sum(0) - 1.1 * columns) / column_sd**2
+    shown = z.variables()
+    np.testing.assert_allclose(shown["row_deviation"][1], z.value.sum(1) - rows, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(shown["column_deviation"][1], z.value.sum(0) - 1.1 * columns, rtol=1e-6, atol=1e-9)
     np.testing.assert_allclose(pull, -np.asarray(push)[there], rtol=1e-7, atol=1e-7 * np.abs(pull).max())
 
 

@@ -66,7 +66,7 @@ def test_soft_margins_that_cannot_be_found_name_no_cells():
     Z0, rows, columns = table_and_margins(2, 2, 2)
     z = q.update.ras(Z0, rows, 2 * columns, row_sd=0.1, column_sd=0.1, cell_sd=1e6, throw=False)
     assert z.result != q.equilibrium.RESULTS.successful
-    with pytest.raises(q.SolveError, match="not brought to its margins"):
+    with pytest.raises(q.SolveError, match="check that row_sd and column_sd are in currency and cell_sd is relative"):
         q.update.ras(Z0, rows, 2 * columns, row_sd=0.1, column_sd=0.1, cell_sd=1e6)
 
 

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Int
 from numpy.typing import ArrayLike
 
 from quesnay._checks import concrete, positive
+from quesnay._errors import SolveError
 from quesnay._results import RESULTS, SUCCESSFUL, raise_unless_successful, result_if
 
 from . import dual, scaling
@@ -19,6 +20,10 @@ from .problem import Problem, Sums, largest_ratio
 from .setup import LOOSE, Given, build, check, keeps_signs, require_signs
 
 TOLERANCE = 1e-12
+SOFT = (
+    "The table was not brought to its soft margins within the steps allowed; check that row_sd and column_sd are in currency "
+    "and cell_sd is relative, or take the last table, whose `deviation` says what it misses, with throw=False."
+)
 EXACT = 1e-12
 """Residual of the linear solve behind derivatives, relative to its right-hand side."""
 
@@ -55,11 +60,24 @@ class Balance(eqx.Module):
             return eqx.tree_pformat(self)
         ended = RESULTS[self.result] or "balanced"
         rows, columns = self.value.shape
-        return f"Balance of {rows} x {columns} cells: error {float(self.error):.1e}, {int(self.iterations)} iterations; {ended}"
+        missed = max(float(jnp.max(jnp.abs(part), initial=0)) for part in self.deviation)
+        return (
+            f"Balance of {rows} x {columns} cells: error of exact sums {float(self.error):.1e}, sums off by up to "
+            f"{missed:.3g}, {int(self.iterations)} iterations; {ended}"
+        )
 
     def variables(self) -> Mapping[str, tuple[tuple[str, ...], Array, str, str]]:
         """Return name -> (dims, values, unit, long name) for `economy.label`."""
-        return {"value": (("account", "account_to"), self.value, "{currency}", "updated flows")}
+        return {
+            "value": (("account", "account_to"), self.value, "{currency}", "updated flows"),
+            "row_deviation": (("account",), self.deviation.row, "{currency}", "row sums less their targets"),
+            "column_deviation": (
+                ("account_to",),
+                self.deviation.column,
+                "{currency}",
+                "column sums less their targets",
+            ),
+        }
 
 
 def ras(
@@ -96,7 +114,8 @@ def ras(
     lower, upper:
         Bounds of cells (n, m), or one number for all, in currency; -inf and inf for none.
     row_sd, column_sd:
-        Standard deviations of the wanted sums, in currency, (n,), (m,) or one for all; inf for a sum that is unknown.
+        Standard deviations of the wanted sums, in currency, not relative to them (0.02 * rows for two per cent): (n,), (m,) or
+        one for all; inf for a sum that is unknown, 0 for an exact one.
         Such margins are soft: they need not agree, and give way to each other and to the cells as they are uncertain
         (`deviation`). They need cell_sd.
     cell_sd:
@@ -105,7 +124,8 @@ def ras(
     tolerance:
         Largest error of a sum, relative to the flows it sums; no less than 32 units of rounding.
     throw:
-        Raise where the margins are not met; with False the code is in `result`.
+        Raise where the margins are not met; with False the code is in `result`. Exact margins of different totals are an
+        error all the same.
 
     Raises
     ------
@@ -211,6 +231,8 @@ def _balance(
         problem = build(given, signed=signed).problem
         require_signs(problem, given.fixed is not None)
         explain(problem)
+        if given.soft:
+            raise SolveError(SOFT)
     return raise_unless_successful(balance, balance.result)
 
 

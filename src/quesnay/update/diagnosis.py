@@ -13,6 +13,8 @@ LARGEST = 300_000
 FEASIBLE = 1e-9
 """Share of the targets that a linear programme may miss by rounding; more where the targets are in single precision."""
 
+SOFTEN = "make margins soft with row_sd, column_sd (in currency) and cell_sd (relative)"
+
 
 def explain(problem: Problem) -> None:
     """Raise `InputError` where no table of these zeros, signs and bounds has the margins; return where one has."""
@@ -23,6 +25,8 @@ def explain(problem: Problem) -> None:
     sums, names, target = _constraints(problem, cells)
     if not len(target):
         return
+    soft = any(bool(np.any(np.asarray(variance) > 0)) for variance in problem.variance)
+    soften = "raise those of their deviations that are 0" if soft else SOFTEN
     prior, low, high = _limits(problem, cells)
     missed = _least_miss(sums, target, low, high)
     if missed is None:
@@ -35,14 +39,14 @@ def explain(problem: Problem) -> None:
         more = f" and {len(wrong) - 3} more, {np.abs(missed[wrong]).sum():.6g} in all" if len(wrong) > 3 else ""
         raise InputError(
             f"no table with the zeros, signs and bounds of Z0 has these margins: the least change that would do is {said}"
-            f"{more}; correct those sums, give flows to cells at 0, or make margins soft with row_sd, column_sd and cell_sd."
+            f"{more}; correct those sums, give flows to cells at 0, or {soften}."
         )
     stuck = _stuck(sums, target, prior, low, high)
     if stuck is not None:
         place = tuple(int(i) for i in cells[stuck])
         raise InputError(
             f"the margins can only be met with cells at 0, cell {place} among them, which scaling never reaches; "
-            f"set those cells to 0 in Z0, or make margins soft with row_sd, column_sd and cell_sd."
+            f"set those cells to 0 in Z0, or {soften}."
         )
 
 
