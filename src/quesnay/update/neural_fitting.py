@@ -125,7 +125,8 @@ def fit_neural(
         where it is small.
     folds:
         Pairs (years to fit, years to hold back), as positions in x; leaves out each year once where not given. Where later
-        years are to be predicted, hold back later years: years between others are easier.
+        years are to be predicted, hold back later years: years between others are easier. At least two where there are
+        several strengths: one has no standard error.
     features, rank, width:
         As for `NeuralTechnology`.
     tolerance:
@@ -167,8 +168,13 @@ def fit_neural(
         start = _leontief(A, jnp.exp(logs.mean(0)), spread, key, features, rank, width)
         return _trained(start, output, demand, unseen, strength, *settings)
 
+    pairs = _folds(folds, years)
+    if len(pairs) < 2 <= len(candidates):
+        raise InputError(
+            "folds has one pair, whose error has no standard error to choose a strength by; give two or more, or one strength."
+        )
     errors = []
-    for fitted, held in _folds(folds, years):
+    for fitted, held in pairs:
         A = fit(A0, output[fitted], demand[fitted], prior_sd=prior_sd, noise_sd=noise[fitted], throw=throw).A
         found = [best(A, fitted, strength)[1].output[held] for strength in candidates]
         errors.append([jnp.sqrt(jnp.mean((predicted / output[held] - 1) ** 2)) for predicted in found])
