@@ -60,6 +60,16 @@ def test_units_of_emissions_change_nothing_else():
     np.testing.assert_allclose(tonnes.C, 1e6 * fit.C, rtol=1e-8)
 
 
+def test_emissions_in_another_unit_than_their_prior_are_doubted():
+    A0, _, C0, x, d, E = case(2)
+    fit = q.update.fit_emissions(A0, C0, x, d, E, **OPTIONS)
+    np.testing.assert_allclose(fit.residual, 1 - x * fit.intensity / E, rtol=1e-9, atol=1e-12)
+    some = C0 > 0
+    np.testing.assert_allclose(fit.shift[some], np.log(fit.C[some] / C0[some]) / 0.5, rtol=1e-9)
+    with pytest.warns(q.update.UnitsWarning, match=r"moved log C by up to 1\d\.\d standard deviations of its prior"):
+        q.update.fit_emissions(A0, C0, x, d, 1000 * E, **OPTIONS)
+
+
 def test_emissions_without_a_coefficient_are_refused():
     A0, _, C0, x, d, E = case(3)
     with pytest.raises(

@@ -204,6 +204,8 @@ def test_intervals_cover_the_truth():
         ({"A0": np.eye(5)}, "A0 is not productive"),
         ({"A0": -np.eye(5)}, "A0 has negative"),
         ({"x": np.zeros((3, 5))}, "x is not positive in year 0, account 0"),
+        ({"x": np.full((3, 5), np.nan)}, "x is nan in year 0, account 0; give an output"),
+        ({"x": np.ones((0, 5)), "d": np.ones((0, 5))}, "x has no years"),
         ({"d": np.ones(4)}, "A0 has shape"),
         ({"tolerance": 0.0}, "tolerance is 0.0; give a positive number"),
     ],
@@ -221,9 +223,22 @@ def test_too_few_steps_are_an_error_or_a_code():
     assert fitted(A0, x, d, max_steps=1, throw=False).result != q.equilibrium.RESULTS.successful
 
 
+def test_misfits_are_counted_in_deviations_and_wrong_units_doubted():
+    A0, _, x, d = truth(9)
+    fit = fitted(A0, x, d)
+    np.testing.assert_allclose(fit.misfit, (x - fit.output) / (NOISE * x), rtol=1e-9)
+    with pytest.warns(q.update.UnitsWarning, match=r"noise_sd is as large as 5: it is relative"):
+        q.update.fit(A0, x, d, prior_sd=PRIOR, noise_sd=5.0)
+    with pytest.warns(q.update.UnitsWarning, match=r"prior_sd is as large as 20: it is of logarithms"):
+        q.update.fit(A0, x, d, prior_sd=20, noise_sd=NOISE, throw=False)
+
+
 def test_only_fits_are_identified():
     with pytest.raises(q.InputError, match=r"give the result of q\.update\.fit"):
         q.update.identify(np.eye(3))
     A0, _, x, d = truth(0)
     with pytest.raises(q.InputError, match="the outcome 'a' is float; give a function"):
         q.update.identify(fitted(A0, x, d), outcomes={"a": 1.0})
+    for outcome in (lambda A: np.linalg.inv(A)[0, 0], lambda A: float(A[0, 0]), lambda A: 1.0 if A[0, 0] > 0 else 0.0):
+        with pytest.raises(q.InputError, match=r"asks for the numbers of A, .* write it in jax\.numpy"):
+            q.update.identify(fitted(A0, x, d), outcomes={"a": outcome})

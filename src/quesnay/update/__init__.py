@@ -2,6 +2,7 @@
 
 from .balance import Balance, gras, newton, ras
 from .blocks import Blocks
+from .doubts import UnitsWarning
 from .emissions import EmissionsFit, fit_emissions
 from .fitting import Fit, fit
 from .identification import Identification, Outcome, identify
@@ -22,6 +23,7 @@ __all__ = [
     "NeuralTechnology",
     "Outcome",
     "Track",
+    "UnitsWarning",
     "Weights",
     "fit",
     "fit_emissions",

@@ -16,6 +16,7 @@ from quesnay._results import RESULTS, raise_unless_successful
 
 from .blocks import deviations
 from .constant import Curvature, Observations
+from .doubts import doubt_relative, doubt_shift
 from .fitting import MAX_STEPS, TOLERANCE, ended, limits, observations, square
 from .gauss_newton import AbstractPosterior, mode, root
 
@@ -96,6 +97,11 @@ class EmissionsFit(eqx.Module):
         `sum_i C_ij A_ij` (n,), emissions per unit of output.
     output, emissions:
         Of the fitted technology (years, n).
+    residual:
+        `(E - x intensity) / E` (years, n) of the emissions E that were given, 0 where there are none.
+    shift:
+        `log(C / C0) / C_sd` (n, n): how far, in standard deviations of the prior, each coefficient went; 0 for those that stay.
+        Beyond 5 a `q.update.UnitsWarning` says so: emissions a thousand times too large are met by any prior that gives way.
     effective_parameters, iterations, result:
         As for `fit`.
     """
@@ -107,6 +113,8 @@ class EmissionsFit(eqx.Module):
     intensity: Float[Array, " n"]
     output: Float[Array, "years n"]
     emissions: Float[Array, "years n"]
+    residual: Float[Array, "years n"]
+    shift: Float[Array, "n n"]
     effective_parameters: Float[Array, ""]
     iterations: Int[Array, ""]
     result: RESULTS
@@ -117,7 +125,9 @@ class EmissionsFit(eqx.Module):
         years, n = self.output.shape
         how = RESULTS[self.result] or f"{int(self.iterations)} iterations"
         many = float(self.effective_parameters)
-        return f"EmissionsFit of {n} accounts to {years} years: {many:.1f} effective parameters; {how}"
+        said = f"largest residual of emissions {float(jnp.max(jnp.abs(self.residual))):.1e}"
+        moved = f"log C moved by up to {float(jnp.max(jnp.abs(self.shift))):.2g} C_sd"
+        return f"EmissionsFit of {n} accounts to {years} years: {many:.1f} effective parameters, {said}, {moved}; {how}"
 
     def variables(self) -> Mapping[str, tuple[tuple[str, ...], Array, str, str]]:
         """Return name -> (dims, values, unit, long name) for `economy.label`."""
@@ -177,7 +187,9 @@ def fit_emissions(
     data = observations(A0, x, d, prior_sd, noise_sd, None, None)
     prior = floating(C0, "C0")
     posterior = _emitting(data, prior, C_sd, emissions, emissions_sd)
-    found = _fitted(posterior, prior.astype(data.prior.dtype), *limits(tolerance, max_steps))
+    total = jnp.atleast_2d(floating(emissions, "emissions")).astype(data.prior.dtype)
+    found = _fitted(posterior, prior.astype(data.prior.dtype), total, *limits(tolerance, max_steps))
+    doubt_shift(found.shift)
     return raise_unless_successful(found, found.result) if throw else found
 
 
@@ -200,6 +212,7 @@ def _emitting(
         "emissions_sd is not positive; give a relative standard deviation, such as 0.05.",
         relative,
     )
+    doubt_relative(relative, "emissions_sd")
     precision = 1 / relative**2
     rate = (precision * total / (data.output * data.unit)).sum(0) / precision.sum(0)
     emits = (C0 * data.prior).sum(0) > 0
@@ -220,7 +233,7 @@ def _emitting(
 
 
 @eqx.filter_jit
-def _fitted(posterior: Emitting, C0: Array, tolerance: Array, max_steps: Array) -> EmissionsFit:
+def _fitted(posterior: Emitting, C0: Array, total: Array, tolerance: Array, max_steps: Array) -> EmissionsFit:
     found = mode(posterior, None, tolerance, max_steps, jnp.zeros_like(posterior.deviations()))
     data, curvature = posterior.technology, posterior.curvature(found.theta)
     n = data.prior.shape[0]
@@ -230,6 +243,9 @@ def _fitted(posterior: Emitting, C0: Array, tolerance: Array, max_steps: Array) 
     A, C = data.units * curvature.technology, C0 * jnp.exp(found.theta[1])
     intensity = jnp.sum(C * A, axis=0)
     output = data.unit * curvature.modelled
+    moves, some = posterior.spread > 0, total > 0
+    shift = jnp.where(moves, found.theta[1] / jnp.where(moves, posterior.spread, 1), 0)
+    residual = jnp.where(some, 1 - data.unit * data.output * intensity / jnp.where(some, total, 1), 0)
     return EmissionsFit(
         A,
         C,
@@ -238,6 +254,8 @@ def _fitted(posterior: Emitting, C0: Array, tolerance: Array, max_steps: Array) 
         intensity,
         output,
         output * intensity,
+        residual,
+        shift,
         curvature.effective(),
         found.steps,
         ended(found, tolerance, curvature.precise(variance)),

@@ -16,6 +16,7 @@ from quesnay._results import RESULTS, first_failure, raise_unless_successful, re
 
 from .blocks import deviations
 from .constant import Curvature, Observations
+from .doubts import doubt_logarithmic, doubt_relative
 from .gauss_newton import Mode, Objective, mode, root
 
 TOLERANCE = 1e-8
@@ -41,6 +42,8 @@ class Fit(eqx.Module):
         Outputs of the fitted technology (years, n), in currency.
     residual:
         `(x - output) / x` (years, n).
+    misfit:
+        The same in standard deviations of the noise, `(x - output) / (noise_sd x)`: most are within 2 where the model is right.
     evidence:
         Logarithm of the probability of the outputs under prior and noise (Laplace); of two priors the one with the higher is
         better supported.
@@ -67,6 +70,10 @@ class Fit(eqx.Module):
     def sd(self) -> Float[Array, "n n"]:
         return self.A * self.log_sd
 
+    @property
+    def misfit(self) -> Float[Array, "years n"]:
+        return self.residual * self.data.output / self.data.noise
+
     def interval(self, level: float = 0.95) -> tuple[Float[Array, "n n"], Float[Array, "n n"]]:
         """Return the ends of the central credible interval of each coefficient: `A exp(-+ z log_sd)`."""
         z = NormalDist().inv_cdf(0.5 + positive(level, "level", below=1) / 2)
@@ -80,7 +87,8 @@ class Fit(eqx.Module):
         how = RESULTS[self.result] or f"{int(self.iterations)} iterations"
         return (
             f"Fit of {cells:,} coefficients of {n} accounts to {years} years: {float(self.effective_parameters):.1f} effective "
-            f"parameters, largest residual {float(jnp.max(jnp.abs(self.residual))):.1e}; {how}"
+            f"parameters, largest residual {float(jnp.max(jnp.abs(self.residual))):.1e} "
+            f"({float(jnp.max(jnp.abs(self.misfit))):.2g} noise_sd); {how}"
         )
 
     def variables(self) -> Mapping[str, tuple[tuple[str, ...], Array, str, str]]:
@@ -227,6 +235,8 @@ def observations(
     """Return what was observed beside its prior, in each account's own units, or raise `InputError`."""
     prior, output, demand = floating(A0, "A0"), jnp.atleast_2d(floating(x, "x")), jnp.atleast_2d(floating(d, "d"))
     n = prior.shape[0] if prior.ndim == 2 else 0
+    if output.ndim == 2 and not len(output):
+        raise InputError("x has no years; give the outputs of one or more.")
     if n == 0 or prior.shape != (n, n) or output.ndim != 2 or output.shape[1:] != (n,) or output.shape != demand.shape:
         raise InputError(
             f"A0 has shape {prior.shape}, x {output.shape} and d {demand.shape}; give (n, n), (years, n) and (years, n)."
@@ -238,7 +248,7 @@ def observations(
     )
     require(
         lambda v: np.isfinite(v) & (v > 0),
-        lambda: f"x is not positive in {_place(~(np.asarray(output) > 0))}; drop accounts without output.",
+        lambda: _not_positive(np.asarray(output)),
         output,
     )
     require(np.isfinite, "d has entries that are not finite.", demand)
@@ -257,6 +267,7 @@ def observations(
         "noise_sd is not positive; give a relative standard deviation, such as 0.01.",
         relative,
     )
+    doubt_relative(relative, "noise_sd")
     require(
         lambda v, f, s: ~_beyond(v, f, s),
         lambda: (
@@ -297,6 +308,7 @@ def square(sd: ArrayLike, n: int, name: str) -> Array:
     """Return standard deviations of log A (n, n), or raise `InputError`."""
     values = deviations(sd, (n, n), name)
     require(np.isfinite, f"{name} has infinite entries; give the standard deviation of log A, such as 0.2.", values)
+    doubt_logarithmic(values, name)
     return values
 
 
@@ -335,6 +347,13 @@ def _require_productive(prior: Array) -> None:
 
 def _beyond(output: np.ndarray, demand: np.ndarray, noise: np.ndarray) -> np.ndarray:
     return demand > output * (1 + BEYOND * noise)
+
+
+def _not_positive(output: np.ndarray) -> str:
+    bad = ~(np.isfinite(output) & (output > 0))
+    if np.isfinite(output[bad].ravel()[0]):
+        return f"x is not positive in {_place(bad)}; drop accounts without output."
+    return f"x is {output[bad].ravel()[0]} in {_place(bad)}; give an output, or leave out the year or the account."
 
 
 def _place(bad: np.ndarray) -> str:

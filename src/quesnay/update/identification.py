@@ -92,7 +92,8 @@ def identify(
     Parameters
     ----------
     fit:
-        The result of `fit`, which had a prior: without one there is nothing to compare with.
+        The result of `fit`, which had a prior: without one there is nothing to compare with. Tracks and fits of emissions,
+        which have more than one technology or more than technologies, are refused: their `log_sd` says what they know.
     outcomes:
         Functions of A (n, n) in JAX operations, each to a number or an array (k,): emissions, a multiplier, one coefficient.
 
@@ -106,7 +107,7 @@ def identify(
     ----------
     MacKay (1992), Neural Computation 4; Tarantola (2005), section 3.3.
     """
-    instance(fit, Fit, "fit", "the result of q.update.fit")
+    instance(fit, Fit, "fit", "the result of q.update.fit, which is not that of track or fit_emissions")
     if outcomes is not None:
         instance(outcomes, Mapping, "outcomes", "a dictionary of functions of A by name")
     given = dict(outcomes or {})
@@ -145,12 +146,13 @@ def _outcome(fit: Fit, function: Callable, name: str) -> Outcome:
 
     nothing = jnp.zeros_like(fit.A)
     try:
-        value, pull = jax.vjp(of, nothing)
+        jax.eval_shape(of, nothing)
     except jax.errors.JAXTypeError:
         raise InputError(
             f"the outcome {name!r} asks for the numbers of A, but its derivative is needed; write it in jax.numpy "
             f"(jnp.linalg.inv, not np.linalg.inv), without float() and without conditions on A."
         ) from None
+    value, pull = jax.vjp(of, nothing)
     if value.ndim > 1:
         raise InputError(
             f"the outcome {name!r} has shape {value.shape}; give a function to a number or to an array (k,)."

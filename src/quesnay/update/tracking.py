@@ -48,6 +48,8 @@ class Track(eqx.Module):
         Posterior standard deviation of log A in the last period (n, n).
     output, residual:
         Outputs of the fitted technologies (years, n), in currency, and `(x - output) / x`.
+    misfit:
+        `(x - output) / (noise_sd x)` (years, n).
     iterations, result:
         As for `fit`.
     data, theta:
@@ -62,6 +64,11 @@ class Track(eqx.Module):
     result: RESULTS
     data: Drifting
     theta: Float[Array, "years n n"]
+
+    @property
+    def misfit(self) -> Float[Array, "years n"]:
+        years = self.output.shape[-2]
+        return self.residual * self.data.output[..., :years, :] / self.data.noise[..., :years, :]
 
     def observe(
         self, x: ArrayLike, d: ArrayLike, *, noise_sd: ArrayLike, tolerance: float = TOLERANCE, throw: bool = True
