@@ -139,8 +139,9 @@ CASES = {
     "collapse": lambda: study(economy(["A", "B"], ["a", "b"]), climate.FactorLimited(), gamma=40.0),
     "required-collapse": lambda: study(economy(["A", "B"], ["a", "b"]), climate.ResourceRequirement(), gamma=40.0),
     "collapsed-headline": lambda: study(economy(["A", "B"], ["a", "b"]), gamma=40.0, headline=4.5),
-    "infeasible": lambda: study(economy(["A", "B"], ["a", "b"]), climate.FixedCapacity(), gamma=[30.0, 0.0, 0.0, 0.0]),
+    "infeasible": lambda: study(economy(["A", "B"], ["a", "b"]), climate.FixedCapacity(), gamma=[0.0, 0.0, 400.0, 0.0]),
     "inadmissible": lambda: study(economy(["A"], list("abcd")), gamma=7.0, reference=None, productivity=True),
+    "no-answer": lambda: study(economy(["A"], list("abcd")), gamma=700.0, reference=None, productivity=True),
     "one-of-each": lambda: study(economy(["all"], ["Only"], satellites=False), reference=None, temperatures=(2.0,)),
     "idle-sector": lambda: study(economy(["A", "B"], ["a", "b"], idle=2)),
     "incomplete": lambda: study(economy(["A", "B"], list("abc"), drop=(3, 5))),
@@ -173,6 +174,26 @@ def test_unusual_tests_have_whole_reports(cases, name):
     assert re.findall(r"\b(?:undefined|NaN|None|nan|inf|Infinity|not defined|unlimited)\b", text) == []
     json.dumps(report.summary(found), allow_nan=False)
     report.dataset(found)
+
+
+def test_the_headline_is_not_the_reference_where_another_temperature_has_numbers(cases):
+    """Fixed capacity that fails from 3 degrees on: what is left there, said as such, and no rounding at the reference."""
+    found = cases("infeasible")
+    assert found.ended[0][0] == "successful"
+    assert found.ended[0][1:] == ("infeasible", "infeasible")
+    said = " ".join(story.summary_sentences(found))
+    assert said.startswith("At 4.5\u00a0°C of warming, GDP is ")
+    assert "That is what would be left, and no answer: a delivery would be negative." in said
+    assert "nowhere in this test" not in said
+    assert "10⁻" not in said + " ".join(text for _, _, text in story.key_figures(found))
+
+
+def test_amounts_are_said_in_units_that_suit_them():
+    assert story.in_units(4e6, "MUSD") == (1e-6, "tn USD")
+    assert story.in_units(999.6, "MUSD") == (1e-3, "bn USD")
+    assert story.in_units(650.0, "shells") == (1.0, "shells")
+    assert story.quantity(567_331.0, "kt CO2e") == "567\u00a0Mt CO₂e"
+    assert story.quantity(3.0, "kt CO2e") == "3\u00a0kt CO₂e"
 
 
 def test_labels_are_escaped(cases):

@@ -6,12 +6,12 @@ from typing import Any
 from rich.console import Console
 
 from ..climate import ResourceRequirement
-from ..report.climate.story import rounded
-from ..report.climate.study import NAMES
+from ..report.climate.story import MILESTONES, rounded
+from ..report.climate.study import NAMES, SAME
 from ..report.words import money, percent
 from .summary import number, table
 
-MOST, ROWS = 5, 12
+MOST, ROWS, WIDE = 5, 12, 500
 MEANING = {
     "outside": "outside: beyond the warming that the damage function's source supports",
     "kink": "kink: the slope is that of the warmer side",
@@ -24,6 +24,8 @@ MEANING = {
 def show(found: dict[str, Any]) -> None:
     """Print the summary of a stress test as tables for people."""
     console = Console(highlight=False, markup=False, soft_wrap=True)
+    if not console.is_terminal:  # a pipe has no width, at which a table would have to cut its columns
+        console.width = WIDE
     console.print(found["title"], style="bold")
     base = money(found["base"]["gdp"], found["currency"]).replace("\u00a0", " ")
     console.print(f"{found['table']}: GDP of {base} a year")
@@ -106,10 +108,15 @@ def _legend(rows: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def _thinned(rows: Sequence[dict[str, Any]], headline: float) -> list[dict[str, Any]]:
-    """Return at most a dozen rows, evenly spaced, and the first, the last and the headline among them."""
+    """Return about a dozen rows, evenly spaced, with the first, the last, the headline and the round ones asked for most."""
     step = -(-(len(rows) - 1) // (ROWS - 1)) or 1
     last = len(rows) - 1
-    return [row for k, row in enumerate(rows) if k % step == 0 or k == last or row["temperature"] == headline]
+    asked = (headline, *MILESTONES)
+    return [
+        row
+        for k, row in enumerate(rows)
+        if k % step == 0 or k == last or any(abs(row["temperature"] - at) < SAME for at in asked)
+    ]
 
 
 def _collapse(found: dict[str, Any]) -> str:

@@ -48,10 +48,10 @@ def gdp(study: Study, drawn: "Drawn") -> str:
 
 
 def _thinned(study: Study) -> list[int]:
-    """Return the positions of at most a dozen temperatures, the first, the last and the headline among them."""
-    size = study.temperatures.size
-    step = -(-(size - 1) // (MOST_ROWS - 1)) or 1
-    return sorted({*range(0, size, step), size - 1, study.at})
+    """Return the positions of about a dozen temperatures, the first, the last and those that the text names among them."""
+    size, named = study.temperatures.size, story.named(study)
+    step = -(-(size - 1) // max(MOST_ROWS - 1 - len(named), 1)) or 1
+    return sorted({*range(0, size, step), size - 1, *named} if size > MOST_ROWS else range(size))
 
 
 def _gdp_table(study: Study) -> str:
@@ -238,9 +238,8 @@ def collapse(study: Study, drawn: "Drawn") -> str:
     found = study.collapse
     text = (
         "The spectral radius of A(T) says how much of a round of production the next one eats up. At 1 nothing is left for "
-        "anybody outside of the circle, and no output meets any demand. "
+        "anybody outside of the circle, and no output meets any demand."
     )
-    text += story.summary_collapse(study)
     if found.damage is not None and np.isfinite(float(found.damage)):
         text += f" It would take damage of {number(100 * float(found.damage))} %"
         text += ", more than all of output." if float(found.damage) > 1 else "."
@@ -278,12 +277,10 @@ def readings(study: Study, drawn: "Drawn") -> str:
         gdp = "unchanged" if free and ok else _change(-float(result.loss[k]))
         rows.append((words.sentence(name), gdp, _change(output) if ok else "–", _change(factor) if ok else "–", note))
     heads = ("Reading", "GDP", "Gross output", "Factor used", "Note")
-    limits = [limit for which in range(len(study.readings)) if (limit := story.first_limit(study, which))]
     return (
         paragraph(text)
         + drawn.place(panels)
         + _noted(f"The readings at {at}, change against {story.against(study)}", heads, rows, (1, 2, 3))
-        + bullets(limits)
     )
 
 
@@ -347,7 +344,7 @@ def parts(study: Study) -> list[tuple[str, str, Section]]:
     found: list[tuple[str, str, Section]] = [("gdp", first, gdp)]
     if study.gdp_draws is not None:
         found.append(("uncertainty", "How certain it is", uncertainty))
-    found.append(("output", "Gross output and damage", output))
+    found.append(("output", "Output and damage", output))
     if not study.requirement and study.drawable()[study.at]:
         found.append(("who", "Who loses", who))
     if study.outcomes:

@@ -1,6 +1,7 @@
 """A stress test in sentences: the summary at the top and the key figures; all numbers computed."""
 
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from .study import SAME, Study
 
 CUT = 2.0
 """Rises above this share are said as multiples, and cut off in drawings beside smaller ones."""
+TONNES = re.compile(r"(k|M|G)t\b")
 MILESTONES = (1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0)
 
 
@@ -42,6 +44,27 @@ def rounded(value: float, scale: float = 1.0) -> float:
     return 0.0 if abs(value) <= 1e-9 * abs(scale) else value
 
 
+def in_units(largest: float, currency: str) -> tuple[float, str]:
+    """Return by what to multiply amounts, and their unit, for the largest to read well: 1e-6, "tn USD" for 4,000,000 MUSD."""
+    said, _, unit = money(largest, currency, short=True).partition(words.SPACE)
+    try:
+        return 10.0 ** round(math.log10(float(said.replace(",", "")) / largest)), unit if unit else currency
+    except (ValueError, ZeroDivisionError):  # a currency that has no words, or nothing to count
+        return 1.0, currency
+
+
+def quantity(value: float, unit: str) -> str:
+    """Return a number with its unit, tonnes in the prefix that suits them: 567,000 kt are 567 Mt."""
+    found = TONNES.match(unit)
+    if found is None or not value:
+        return words.quantity(value, unit)
+    prefixes = "kMG"
+    k = prefixes.index(found[1])
+    while abs(value) >= 999.5 and k + 1 < len(prefixes):
+        value, k = value / 1000, k + 1
+    return words.quantity(value, f"{prefixes[k]}t{unit[found.end() :]}")
+
+
 def summary_sentences(study: Study) -> list[str]:
     """Return what a reader needs to know who reads nothing else."""
     first = _required(study) if study.requirement else _gdp(study)
@@ -64,6 +87,12 @@ def _milestones(study: Study) -> list[int]:
     return [k for k, m in zip(near, MILESTONES, strict=True) if abs(T[k] - m) < SAME and k != study.at and shown[k]]
 
 
+def named(study: Study) -> set[int]:
+    """Return the positions of the temperatures that the sentences name, for the tables to have them."""
+    per = np.where(study.answered(), np.asarray(study.main.per_tenth), -np.inf)
+    return {*_milestones(study), study.at, int(np.argmax(per))}
+
+
 def _gdp(study: Study) -> list[str]:
     main, k, currency = study.main, study.at, study.economy.currency
     at = degrees(study.temperatures[k])
@@ -72,6 +101,8 @@ def _gdp(study: Study) -> list[str]:
     lost = study.base_gdp - float(main.gdp[k])
     text = f"At {at} of warming, GDP is {change(float(main.loss[k]))} than {base(study)}: {money(abs(lost), currency)} a year."
     others = _milestones(study)
+    if study.ended[0][k] != "successful":
+        text += f" That is what would be left, and no answer: {ended(study.ended[0][k])}."
     if others:
         shares = listed([percent(float(main.loss[j]), 2) for j in others])
         where = listed([degrees(study.temperatures[j]) for j in others])
@@ -116,11 +147,12 @@ def _certainty(study: Study) -> str:
 def _tenth(study: Study) -> str:
     if study.requirement or not study.answered()[study.at]:
         return ""
-    per = np.where(study.answered(), np.asarray(study.main.per_tenth), -np.inf)
+    answered = study.answered()
+    per = np.where(answered, np.asarray(study.main.per_tenth), -np.inf)
     worst, k, currency = int(np.argmax(per)), study.at, study.economy.currency
     at = f"The next tenth of a degree costs {money(float(per[k]), currency)} a year at {degrees(study.temperatures[k])}"
     if worst == k or per[worst] <= per[k] * (1 + 1e-9):
-        return f"{at}; nowhere in this test does it cost more."
+        return f"{at}; nowhere in this test does it cost more." if answered.sum() > 1 and answered.all() else f"{at}."
     return f"{at}. It costs most at {degrees(study.temperatures[worst])}: {money(float(per[worst]), currency)}."
 
 
@@ -130,8 +162,9 @@ def summary_collapse(study: Study) -> str:
     at = float(found.temperature)
     if at == math.inf:
         text = "There is no collapse: no warming takes the spectral radius of the technology to 1 under this damage function"
-        k = int(np.argmax(np.asarray(study.main.spectral_radius)))
-        return f"{text}; in this test it is at most {number(float(study.main.spectral_radius[k]), 3)}."
+        radii = np.asarray(study.main.spectral_radius)
+        some = radii[np.isfinite(radii)]
+        return f"{text}; in this test it is at most {number(float(some.max()), 3)}." if some.size else f"{text}."
     if at == -math.inf:
         return "The economy could not sustain itself at the lowest temperature of the damage function already."
     what = f"At {degrees(round(at, 2))} the economy collapses: from there on, production eats up more than it makes"
@@ -168,7 +201,8 @@ def first_limit(study: Study, which: int) -> str:
     if isinstance(reading, FixedCapacity):
         bad = np.flatnonzero(~np.asarray(result.feasible))
         if not bad.size:
-            return "If nothing could move between accounts, all of them could still deliver."
+            able = study.answered(which).all()
+            return "If nothing could move between accounts, all of them could still deliver." if able else ""
         name = study.place(int(limits[bad[0]]))
         return (
             f"If nothing could move between accounts, {name} would be short first: from {degrees(T[bad[0]])} on (of the "
@@ -193,7 +227,7 @@ def _who(study: Study) -> str:
         text += f"; for its size {hardest} is hit hardest, with {part} of its value added"
     if len(study.economy.regions) > 1:
         by, own = study.by_region(study.lost[study.at]), study.by_region(study.base_value_added)
-        relative = {r: float(by[r] / own[r]) for r in by if own[r] > 0}
+        relative = {r: rounded(float(by[r] / own[r])) for r in by if own[r] > 0}
         worst = max(relative, key=lambda r: relative[r])
         mildest = min(relative, key=lambda r: relative[r])
         text += f". Of the regions, {worst} loses most for its size, {percent(relative[worst], 3)}"
@@ -264,16 +298,17 @@ def key_figures(study: Study) -> list[tuple[str, str, str]]:
             more = float(main.factor[k]) / study.base_factor - 1
             cards.append((f"Factor at {at}", _signed(more), f"of {factor_name(study)} needed for the same demand"))
         else:
-            lost = money(float(main.gdp[k]) - study.base_gdp, currency, short=True)
+            lost = money(rounded(float(main.gdp[k]) - study.base_gdp, study.base_gdp), currency, short=True)
             cards.append((f"GDP at {at}", _signed(-float(main.loss[k])), f"{lost} a year"))
             if study.answered()[k]:
-                tenth = money(float(main.per_tenth[k]), currency, short=True)
+                tenth = money(rounded(float(main.per_tenth[k]), study.base_gdp), currency, short=True)
                 cards.append(("Next 0.1 °C", tenth, f"a year, from {at} on"))
-        amount = money(output - float(study.base_output.sum()), currency, short=True)
+        before = float(study.base_output.sum())
+        amount = money(rounded(output - before, before), currency, short=True)
         cards.append((f"Gross output at {at}", _signed(share), f"{amount} a year"))
         for name in study.outcomes[:4]:
             before, now = study.base_outcome(name), float(main.outcomes[name][k])
-            amount = words.quantity(now - before, study.economy.unit(name))
+            amount = quantity(rounded(now - before, before), study.economy.unit(name))
             title = words.sentence(words.shorten(words.called(name), 30))
             cards.append((f"{title} at {at}", _signed(now / before - 1) if before else "0", amount))
     cards.append(_collapse_card(study))

@@ -84,7 +84,8 @@ class Study(Named):
     title, description, outcomes, seed, inputs, scenario:
         As for `Run`.
     headline:
-        The temperature of the tables by sector and region; by default the highest one with an answer.
+        The temperature of the tables by sector and region; by default the highest one with an answer, other than the
+        reference.
 
     Raises
     ------
@@ -172,7 +173,9 @@ class Study(Named):
         """The position of the headline among the temperatures."""
         if self.headline is not None:
             return int(np.argmin(np.abs(self.temperatures - self.headline)))
-        for good in (self.answered(), self.drawable()):
+        # At the reference nothing changes, which is no headline where any other temperature has one.
+        warmer = np.abs(self.temperatures - (np.inf if self.reference is None else self.reference)) >= SAME
+        for good in (self.answered() & warmer, self.drawable() & warmer, self.answered(), self.drawable()):
             if good.any():
                 return int(np.flatnonzero(good)[-1])
         return 0

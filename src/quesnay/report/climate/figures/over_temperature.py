@@ -12,13 +12,15 @@ from ....climate import ResourceRequirement, outside
 from ... import words
 from ...figures import fan
 from ...figures.theme import FAINT, INK, LOSS, MUTED, OTHERS, OUTCOMES, REGIONS, Key, Panel, figure, palette, safe
-from ..story import CUT, degrees, factor_name
+from ..story import CUT, degrees, factor_name, in_units
 from ..study import Study
 
 READINGS = (INK, *REGIONS)
 DASHES, STYLES = ("solid", "dash", "dot"), ("solid", "dashed", "dotted")
 MOST_CURVES = 6
 AXIS = "Warming above 1850–1900, °C"
+PADDED = {"ticks": "outside", "ticklen": 6, "tickcolor": "rgba(0,0,0,0)"}
+"""Room between an axis and its labels."""
 
 
 @dataclass(frozen=True)
@@ -36,21 +38,27 @@ class Line:
 def gdp(study: Study) -> list[Panel]:
     """Return GDP against warming, and what the next tenth of a degree costs."""
     main, answered, currency = study.main, study.answered(), study.economy.currency
-    k = study.at
-    loss = Line("GDP", -100 * np.asarray(main.loss), study.drawable(), INK)
+    k, drawable = study.at, study.drawable()
+    if not drawable[k]:
+        return []
+    loss = Line("GDP", -100 * np.asarray(main.loss), drawable, INK)
     first = _panel(
         study, [loss], f"Change in GDP against {_reference(study)}, %", "%", "GDP",
         f"At {degrees(study.temperatures[k])}: {words.signed(float(loss.values[k]))} %.", brief="Change in GDP, %",
     )  # fmt: skip
-    per, slope = np.asarray(main.per_tenth), -0.1 * np.asarray(main.slope)
+    if not answered[k]:
+        return [first]
+    per = np.asarray(main.per_tenth)
+    worst = int(np.argmax(np.where(answered, per, -np.inf)))
+    factor, unit = in_units(float(per[worst]), currency)
+    per, slope = factor * per, -0.1 * factor * np.asarray(main.slope)
     lines = [
         Line("next tenth", per, answered, LOSS),
         Line("a tenth of the slope", slope, answered, MUTED, "dot"),
     ]
-    worst = int(np.argmax(np.where(answered, per, -np.inf)))
     second = _panel(
-        study, lines, f"{currency} a year", currency, "Cost of the next 0.1 °C",
-        f"Largest at {degrees(study.temperatures[worst])}: {words.number(float(per[worst]))} {currency} a year.",
+        study, lines, f"{unit} a year", unit, "Cost of the next 0.1 °C",
+        f"Largest at {degrees(study.temperatures[worst])}: {words.number(float(per[worst]))} {unit} a year.",
         legend=[Key(LOSS, "GDP(T) − GDP(T + 0.1 °C)", "solid"), Key(MUTED, "a tenth of the exact slope −dGDP/dT", "dotted")],
     )  # fmt: skip
     return [first, second]
@@ -60,6 +68,8 @@ def required(study: Study) -> list[Panel]:
     """Return what the same final demand takes of the factor and of gross output, against warming."""
     main, there = study.main, study.answered()
     k = study.at
+    if not there[k]:
+        return []
     output = np.asarray(main.output).sum(axis=1) / study.base_output.sum()
     panels = []
     for name, values in ((factor_name(study), np.asarray(main.factor) / study.base_factor), ("gross output", output)):
@@ -80,7 +90,10 @@ def output_and_damage(study: Study) -> list[Panel]:
         lines.append(Line(name, values, there, READINGS[which % len(READINGS)], DASHES[which % len(DASHES)]))
         if there[study.at]:
             says.append(f"{name} {words.signed(float(values[study.at]))} %")
-    message = f"At {degrees(study.temperatures[study.at])}: {words.listed(says, 8)}."
+    # What a requirement alone takes is drawn above already.
+    if not any(line.there.any() for line in lines) or (study.requirement and len(lines) == 1):
+        return [_damage(study)]
+    message = f"At {degrees(study.temperatures[study.at])}: {words.listed(says, 8)}." if says else ""
     legend = [Key(line.colour, line.name, STYLES[k % 3]) for k, line in enumerate(lines)] if len(lines) > 1 else []
     top, low = max(float(line.values.max()) for line in lines), min(float(line.values.min()) for line in lines)
     span = None
@@ -124,6 +137,8 @@ def _damage(study: Study) -> Panel:
 def outcomes(study: Study) -> list[Panel]:
     """Return GDP, gross output and the outcomes, each in per cent of its own base."""
     main, there = study.main, study.drawable()
+    if not there.any():
+        return []
     output = np.asarray(main.output).sum(axis=1) / study.base_output.sum()
     found = [("GDP", np.asarray(main.gdp) / study.base_gdp), ("gross output", output)]
     for name in study.outcomes:
@@ -142,22 +157,21 @@ def outcomes(study: Study) -> list[Panel]:
 
 def regions(study: Study) -> tuple[list[Panel], list[Key]]:
     """Return value added by region, in per cent of its own and in currency, and their legend."""
-    there, currency = study.drawable(), study.economy.currency
+    there = study.drawable()
     lost, base = study.by_region(study.lost), study.by_region(study.base_value_added)
+    factor, unit = in_units(max(float(np.abs(lost[name][there]).max()) for name in lost), study.economy.currency)
     colours = palette(study.economy.regions, study.ranked_regions)
     shown = [name for name in study.ranked_regions[: len(REGIONS)] if base[name] > 0]
     relative = [Line(name, -100 * lost[name] / base[name], there, colours[name]) for name in shown]
-    absolute = [Line(name, -lost[name], there, colours[name]) for name in shown]
+    absolute = [Line(name, -factor * lost[name], there, colours[name]) for name in shown]
     worst = min(relative, key=lambda line: line.values[study.at])
     at = degrees(study.temperatures[study.at])
     say = f"Hit hardest at {at}: {worst.name}, {words.signed(float(worst.values[study.at]))} %."
     largest = min(absolute, key=lambda line: line.values[study.at])
-    amount = (
-        f"Largest change at {at}: {largest.name}, {words.number(float(largest.values[study.at]))} {currency} a year."
-    )
+    amount = f"Largest change at {at}: {largest.name}, {words.number(float(largest.values[study.at]))} {unit} a year."
     panels = [
         _panel(study, relative, "Change in value added, % of its own", "%", "Relative to each region", say, brief="%"),
-        _panel(study, absolute, f"{currency} a year", currency, f"In {currency} a year", amount),
+        _panel(study, absolute, f"{unit} a year", unit, f"In {unit} a year", amount),
     ]
     return panels, [Key(line.colour, line.name, "solid") for line in relative]
 
@@ -170,7 +184,7 @@ def readings(study: Study) -> list[Panel]:
             continue
         colour, dash = READINGS[which % len(READINGS)], DASHES[which % len(DASHES)]
         lines.append(Line(name, -100 * np.asarray(result.loss), study.drawable(which), colour, dash))
-    if len(lines) < 2:
+    if len(lines) < 2 or not any(line.there.any() for line in lines):
         return []
     at = study.at
     says = [f"{line.name} {words.signed(float(line.values[at]))} %" for line in lines if line.there[at]]
@@ -184,6 +198,8 @@ def radius(study: Study) -> list[Panel]:
     """Return the spectral radius against warming, with the line at 1."""
     values = np.asarray(study.main.spectral_radius)
     there = np.isfinite(values)
+    if not there.any():
+        return []
     line = Line("spectral radius", np.where(there, values, 0), there, INK)
     one = {"type": "line", "x0": 0, "x1": 1, "xref": "paper", "y0": 1, "y1": 1}
     one["line"] = {"color": LOSS, "width": 1.5, "dash": "dash"}
@@ -295,11 +311,12 @@ def _drawn(
         yaxis={
             "title": {"text": safe(axis)},
             "nticks": 7,
+            **PADDED,
             "tickformat": "," if _largest(data) >= 1000 else "",
             **({} if span is None else {"range": list(span)}),
         },
     )
-    narrow = {"layout.yaxis.title.text": safe(brief), "layout.xaxis.title.text": "Warming, °C"} if brief else {}
+    narrow = {"layout.xaxis.title.text": "Warming, °C"} | ({"layout.yaxis.title.text": safe(brief)} if brief else {})
     return Panel(drawn, 320, message, title, legend, narrow, narrow_height=270, wide=False)
 
 

@@ -8,8 +8,9 @@ import plotly.graph_objects as go
 from ... import words
 from ...figures.sectors import bounds, cells, classes_legend
 from ...figures.theme import GAIN, INK, LOSS, MUTED, Panel, figure, safe
-from ..story import degrees, tenths
+from ..story import degrees, in_units, tenths
 from ..study import Study
+from .over_temperature import PADDED
 
 MOST, MOST_ROWS = 12, 18
 NOTHING = 1e-9
@@ -26,8 +27,8 @@ def sectors(study: Study) -> list[Panel]:
     if largest <= NOTHING:
         return []
     kept = [name for name in study.ranked_sectors if name in names][:MOST]
-    values = [float(lost[name][study.at]) for name in kept]
-    unit = f"{study.economy.currency} a year"
+    factor, unit = in_units(max(abs(float(lost[name][study.at])) for name in kept), study.economy.currency)
+    values, unit = [factor * float(lost[name][study.at]) for name in kept], f"{unit} a year"
     say = f"{kept[0]} loses most at {degrees(study.temperatures[study.at])}: {words.number(values[0])} {unit}."
     title = f"Loss at {degrees(study.temperatures[study.at])}, {unit}"
     bars = _bars([(name, value, "") for name, value in zip(kept, values, strict=True)], title, unit, say, LOSS, GAIN)
@@ -46,14 +47,16 @@ def sectors(study: Study) -> list[Panel]:
             "ticktext": [safe(words.shorten(names[k], 30)) for k in order],
             "range": [len(rows) - 0.5, -0.5],
             "showgrid": False,
+            **PADDED,
         },
     )
     worst = names[int(order[0])]
     most = words.percent(float(share[order[0], study.at]))
     message = f"{worst} loses the largest share at {degrees(study.temperatures[study.at])}, {most}."
     narrow = {
-        "layout.yaxis.ticktext": [safe(words.shorten(names[k], 17)) for k in order],
+        "layout.yaxis.ticktext": [safe(words.shorten(names[k], 28)) for k in order],
         "layout.yaxis.tickfont.size": 10,
+        "layout.xaxis.title.text": "Warming, °C",
     }
     title = f"Share of own value added lost ({len(order)} of {len(names)})"
     keys = classes_legend(steps, float((-shown).max(initial=0)) > steps[0])
@@ -68,8 +71,9 @@ def resilience(study: Study) -> list[Panel]:
     top = [k for k in np.argsort(-gains, kind="stable").tolist()[:10] if gains[k] > 0]
     if not top:
         return []
-    unit = f"{study.economy.currency} a year"
-    rows = [(study.label(k), float(gains[k]), f"vulnerability {study.gamma[k]:.3g}") for k in top]
+    factor, unit = in_units(float(gains[top[0]]), study.economy.currency)
+    unit = f"{unit} a year"
+    rows = [(study.label(k), factor * float(gains[k]), f"vulnerability {study.gamma[k]:.3g}") for k in top]
     at = degrees(study.temperatures[study.at])
     say = f"A tenth less vulnerability in {rows[0][0]} adds {words.number(rows[0][1])} {unit} to GDP at {at}."
     return [_bars(rows, "", f"GDP gained at {at}, {unit}", say, GAIN, LOSS, wide=True)]
@@ -134,6 +138,7 @@ def _bars(
             "tickfont": {"color": INK},
             "range": [len(at) - 0.5, -0.5],
             "showgrid": False,
+            **PADDED,
         },
     )
     narrow = {
