@@ -169,8 +169,15 @@ def test_bilateral_totals_are_met_as_a_third_margin(method):
     truth = Z0 * np.exp(np.random.default_rng(1).normal(0, 0.4, (6, 6)))
     region = np.arange(6) // 2
     trade = np.array([[truth[region == r][:, region == s].sum() for s in range(3)] for r in range(3)])
+    names = np.array(["north", "east", "south"])[region]
+    named = {(names[2 * r], names[2 * s]): trade[r, s] for r in range(3) for s in range(3) if (r, s) != (1, 1)}
     trade[1, 1] = np.nan
-    z = method(Z0, truth.sum(1), truth.sum(0), blocks=q.update.Blocks.between(region, region, trade))
+    blocks = q.update.Blocks.between(region, region, trade)
+    again = q.update.Blocks.between(names, names, named)
+    np.testing.assert_array_equal(again.label, blocks.label)
+    np.testing.assert_array_equal(again.total, blocks.total)
+    assert repr(again) == "Blocks of 32 of 6 x 6 cells: 8 exact totals"
+    z = method(Z0, truth.sum(1), truth.sum(0), blocks=blocks)
     for r in range(3):
         for s in range(3):
             if (r, s) != (1, 1):

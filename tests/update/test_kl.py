@@ -67,6 +67,7 @@ def test_derivatives_are_exact():
     [
         (lambda A, x, d: (A, x, 2 * x), "final demand exceeds output at 0"),
         (lambda A, x, d: (A, -x, d), "x is not positive at 0"),
+        (lambda A, x, d: (A, x * np.nan, d), "x is nan at 0; give an output"),
         (lambda A, x, d: (-A, x, d), "negative or missing"),
         (
             lambda A, x, d: (A * (np.arange(4) != 2)[:, None], x, 0.5 * x),

@@ -9,6 +9,7 @@ from .margins import table_and_margins
 
 Z, ROWS, COLUMNS = table_and_margins(4)
 EMPTY = np.where(np.arange(5)[:, None] == 2, 0, Z)
+GROUPS = ["a", "a", "b", "b", "b"]
 BLOCKS = q.update.Blocks(np.where(Z > 0, 0, -1), [Z.sum()])
 
 
@@ -46,6 +47,16 @@ BLOCKS = q.update.Blocks(np.where(Z > 0, 0, -1), [Z.sum()])
         (lambda: q.update.ras(Z, ROWS, COLUMNS, blocks=3), "blocks is 3; give q.update.Blocks"),
         (lambda: q.update.Blocks(np.full((2, 2), 3), [1.0]), "label names blocks beyond the 1 totals"),
         (lambda: q.update.Blocks.between([0, 2], [0, 1], np.ones((2, 2))), "rows names groups beyond the 2 of total"),
+        (lambda: q.update.Blocks.between(["a"], ["b"], np.ones((1, 1))), "rows has names, but total is an array"),
+        (
+            lambda: q.update.Blocks.between(["a"], ["b"], {("a", "c"): 1.0}),
+            "a sum for 'c', but columns has no such group",
+        ),
+        (lambda: q.update.Blocks.between(["a"], ["b"], {("a", "b"): 1.0}, sd={}), "sd has other keys than total"),
+        (
+            lambda: q.update.ras(Z, ROWS, COLUMNS, blocks=q.update.Blocks.between(GROUPS, GROUPS, {("a", "b"): 1e9})),
+            r"no table with .* block a -> b by -",
+        ),
     ],
 )
 def test_one_sentence_says_what_is_wrong(call, said):

@@ -229,8 +229,9 @@ def _balance(
         return balance
     if concrete(code, given):
         problem = build(given, signed=signed).problem
-        require_signs(problem, given.fixed is not None)
-        explain(problem)
+        names = given.blocks.names if given.blocks is not None else None
+        require_signs(problem, given.fixed is not None, names)
+        explain(problem, names)
         if given.soft:
             raise SolveError(SOFT)
     return raise_unless_successful(balance, balance.result)

@@ -1,14 +1,16 @@
 """Targets for parts of a table: bilateral trade, a country's intermediate use, one well-known cell."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 from numpy.typing import ArrayLike
 
-from quesnay._checks import floating, integers, require
+from quesnay._checks import concrete, floating, integers, require
 from quesnay._errors import InputError
 
 
@@ -23,6 +25,8 @@ class Blocks(eqx.Module):
         Sum of each block (k,), in currency.
     sd:
         Standard deviation of each total (k,), or of all; None where they are exact.
+    names:
+        Name of each block, where `between` got names.
 
     Raises
     ------
@@ -33,8 +37,16 @@ class Blocks(eqx.Module):
     label: Int[Array, "n m"]
     total: Float[Array, " k"]
     sd: Float[Array, " k"] | None
+    names: tuple[str, ...] | None = eqx.field(static=True)
 
-    def __init__(self, label: ArrayLike, total: ArrayLike, *, sd: ArrayLike | None = None):
+    def __init__(
+        self,
+        label: ArrayLike,
+        total: ArrayLike,
+        *,
+        sd: ArrayLike | None = None,
+        names: Sequence[str] | None = None,
+    ):
         self.label = jnp.asarray(
             integers(label, "label", "an integer array (n, m): the block of each cell, -1 for none")
         )
@@ -52,20 +64,52 @@ class Blocks(eqx.Module):
         )
         require(np.isfinite, "total has entries that are not finite.", self.total)
         self.sd = None if sd is None else deviations(sd, (blocks,), "sd of the blocks")
+        self.names = None if names is None else tuple(names)
+        if self.names is not None and len(self.names) != blocks:
+            raise InputError(f"names has {len(self.names)} entries for {blocks} totals; give one for each.")
+
+    def __repr__(self) -> str:
+        if not (concrete(self.label) and isinstance(self.label, jax.Array)) or self.label.ndim != 2:
+            return eqx.tree_pformat(self)
+        rows, columns = self.label.shape
+        within = int(jnp.sum(self.label >= 0))
+        kind = "exact" if self.sd is None else "soft"
+        return f"Blocks of {within} of {rows} x {columns} cells: {self.total.shape[0]} {kind} totals"
 
     @classmethod
-    def between(cls, rows: ArrayLike, columns: ArrayLike, total: ArrayLike, *, sd: ArrayLike | None = None) -> "Blocks":
+    def between(
+        cls,
+        rows: ArrayLike | Sequence[str],
+        columns: ArrayLike | Sequence[str],
+        total: ArrayLike | Mapping[tuple[str, str], float],
+        *,
+        sd: ArrayLike | Mapping[tuple[str, str], float] | None = None,
+    ) -> "Blocks":
         """Return the blocks between groups of rows and groups of columns, such as bilateral trade between regions.
 
         Parameters
         ----------
         rows, columns:
-            Group of each row (n,) and of each column (m,), from 0; -1 for none.
+            Group of each row (n,) and of each column (m,): its name, or a number from 0; -1 for none.
         total:
-            Sums (groups of rows, groups of columns), in currency; NaN where a block has no target.
+            Sums, in currency: of named groups a dictionary `{(group of rows, group of columns): sum}`, else an array (groups
+            of rows, groups of columns), NaN where a block has no target.
         sd:
-            Standard deviations, of the shape of total, or one for all.
+            Standard deviations, in currency: a dictionary of the same keys, an array of the shape of total, or one for all.
+
+        Raises
+        ------
+        InputError
+            Groups that no row or column is in, or beyond the totals; names without a dictionary.
         """
+        if isinstance(total, Mapping):
+            return cls._named(np.asarray(rows), np.asarray(columns), total, sd)
+        named = [name for name, g in (("rows", rows), ("columns", columns)) if np.asarray(g).dtype.kind in "UO"]
+        if named or isinstance(sd, Mapping):
+            raise InputError(
+                f"{(named or ['sd'])[0]} has names, but total is an array; give total as a dictionary {{(group of rows, group "
+                f"of columns): sum}}."
+            )
         what = "the group of each, from 0; -1 for none"
         row, column = (jnp.asarray(integers(g, name, what)) for g, name in ((rows, "rows"), (columns, "columns")))
         sums = floating(total, "total")
@@ -87,6 +131,22 @@ class Blocks(eqx.Module):
         some = np.flatnonzero(known)
         spread = None if sd is None else jnp.where(known, deviations(sd, sums.shape, "sd"), 0).ravel()[some]
         return cls(label, sums.ravel()[some], sd=spread)
+
+    @classmethod
+    def _named(cls, rows: np.ndarray, columns: np.ndarray, total: Mapping[Any, Any], sd: Any) -> "Blocks":
+        label = np.full((len(rows), len(columns)), -1)
+        for number, key in enumerate(total):
+            if not (isinstance(key, tuple) and len(key) == 2):
+                raise InputError(f"total has the key {key!r}; give pairs (group of rows, group of columns).")
+            for name, groups, group in zip(("rows", "columns"), (rows, columns), key, strict=True):
+                if not np.any(groups == group):
+                    raise InputError(f"total has a sum for {group!r}, but {name} has no such group.")
+            label[np.ix_(rows == key[0], columns == key[1])] = number
+        if isinstance(sd, Mapping):
+            if set(sd) != set(total):
+                raise InputError("sd has other keys than total; give the standard deviation of each of its sums.")
+            sd = [sd[key] for key in total]
+        return cls(label, list(total.values()), sd=sd, names=[f"{a} -> {b}" for a, b in total])
 
 
 def deviations(sd: Any, shape: tuple[int, ...], name: str) -> Array:

@@ -16,13 +16,13 @@ FEASIBLE = 1e-9
 SOFTEN = "make margins soft with row_sd, column_sd (in currency) and cell_sd (relative)"
 
 
-def explain(problem: Problem) -> None:
+def explain(problem: Problem, blocks: tuple[str, ...] | None = None) -> None:
     """Raise `InputError` where no table of these zeros, signs and bounds has the margins; return where one has."""
     gross = problem.positive if problem.negative is None else problem.positive + problem.negative
     cells = np.argwhere(np.asarray(gross) > 0)
     if not 0 < len(cells) <= LARGEST:
         return
-    sums, names, target = _constraints(problem, cells)
+    sums, names, target = _constraints(problem, cells, blocks)
     if not len(target):
         return
     soft = any(bool(np.any(np.asarray(variance) > 0)) for variance in problem.variance)
@@ -50,7 +50,9 @@ def explain(problem: Problem) -> None:
         )
 
 
-def _constraints(problem: Problem, cells: np.ndarray) -> tuple[scipy.sparse.csr_array, list[str], np.ndarray]:
+def _constraints(
+    problem: Problem, cells: np.ndarray, blocks: tuple[str, ...] | None
+) -> tuple[scipy.sparse.csr_array, list[str], np.ndarray]:
     """Return the matrix that sums the cells into the exact targets, the name of each, and the targets."""
     places = {"row": cells[:, 0], "column": cells[:, 1]}
     if problem.label is not None:
@@ -65,7 +67,7 @@ def _constraints(problem: Problem, cells: np.ndarray) -> tuple[scipy.sparse.csr_
         ones = np.ones(within.sum())
         shape = (len(target), len(cells))
         matrices.append(scipy.sparse.csr_array((ones, (place[within], np.flatnonzero(within))), shape=shape)[which])
-        names += [f"{kind} {i}" for i in which]
+        names += [f"{kind} {blocks[i] if kind == 'block' and blocks else i}" for i in which]
         targets.append(target[which])
     return scipy.sparse.csr_array(scipy.sparse.vstack(matrices)), names, np.concatenate(targets)
 

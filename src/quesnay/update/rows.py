@@ -82,7 +82,7 @@ def kl(A0: ArrayLike, x: ArrayLike, d: ArrayLike) -> Coefficients:
     )
     require(
         lambda v: np.isfinite(v) & (v > 0),
-        lambda: f"x is not positive at {first_bad(~(np.asarray(output) > 0))}; drop accounts without output.",
+        lambda: _not_positive(np.asarray(output)),
         output,
     )
     require(np.isfinite, "d has entries that are not finite.", demand)
@@ -107,3 +107,10 @@ def kl(A0: ArrayLike, x: ArrayLike, d: ArrayLike) -> Coefficients:
     value = factor[:, None] * prior
     error = jax.lax.stop_gradient(jnp.max(jnp.abs(value @ output + demand - output) / output))
     return Coefficients(value, factor, 0, error)
+
+
+def _not_positive(output: np.ndarray) -> str:
+    at = first_bad(~(np.isfinite(output) & (output > 0)))
+    if np.isfinite(output[at]):
+        return f"x is not positive at {at}; drop accounts without output."
+    return f"x is {output[at]} at {at}; give an output, or leave out the account."

@@ -309,7 +309,7 @@ def parts(problem: Problem) -> tuple[Sums, Sums]:
     return plus, jax.tree.map(jnp.zeros_like, plus) if problem.negative is None else problem.sums(problem.negative)
 
 
-def require_signs(problem: Problem, fixed: bool) -> None:
+def require_signs(problem: Problem, fixed: bool, names: tuple[str, ...] | None = None) -> None:
     """Raise `InputError` where a sum has a sign that none of its cells has."""
     plus, minus = parts(problem)
     for kind in ("row", "column", "block"):
@@ -323,6 +323,7 @@ def require_signs(problem: Problem, fixed: bool) -> None:
         ):
             if bad.any():
                 i = first_bad(bad)
+                which = f"{kind} {names[i] if kind == 'block' and names else i}"
                 lack = "all cells that may move are 0 there" if p[i] + m[i] == 0 else f"it has no {sign} cell"
                 wanted = (
                     f"leaves {target[i]:.6g} for cells that are not fixed"
@@ -330,7 +331,7 @@ def require_signs(problem: Problem, fixed: bool) -> None:
                     else f"should sum to {target[i]:.6g}"
                 )
                 raise InputError(
-                    f"{kind} {i} {wanted}, but {lack}, and updating keeps zeros and signs; give it a flow "
+                    f"{which} {wanted}, but {lack}, and updating keeps zeros and signs; give it a flow "
                     f"in Z0, or change its target."
                 )
 
