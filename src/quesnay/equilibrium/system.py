@@ -2,7 +2,7 @@
 
 import abc
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -18,6 +18,7 @@ from quesnay._errors import InputError
 from quesnay.network import DenseLinks, Network
 
 from . import exact
+from .nodes import checked, node_names
 
 
 class AbstractSystem(eqx.Module):
@@ -43,11 +44,14 @@ class System(AbstractSystem):
     x0:
         Point at which solvers begin, a pytree of arrays: the observed state, where there is one. Where the system has
         several equilibria it decides which is found (`equilibria` looks for all of them).
+    names:
+        Names of the entries of the arrays of x0, for those that have any: `{"price": sectors}` makes nodes "price[energy]";
+        a list where x0 is one array. Entries without names are numbered, "price[0]".
 
     Raises
     ------
     InputError
-        f is not callable, or x0 has no numbers, or entries that are not finite.
+        f is not callable, x0 has no numbers, or entries that are not finite; names that do not fit x0, or are used twice.
 
     References
     ----------
@@ -56,8 +60,14 @@ class System(AbstractSystem):
 
     f: Callable[[PyTree, PyTree], PyTree]
     x0: PyTree
+    names: tuple[tuple[str, tuple[str, ...]], ...] = eqx.field(static=True)
 
-    def __init__(self, f: Callable[[PyTree, PyTree], PyTree], x0: PyTree):
+    def __init__(
+        self,
+        f: Callable[[PyTree, PyTree], PyTree],
+        x0: PyTree,
+        names: Mapping[str, Sequence[str]] | Sequence[str] | None = None,
+    ):
         if not callable(f):
             raise InputError(f"f is a {type(f).__name__}; give a function of (x, theta).")
         if not _takes_two(f):
@@ -71,12 +81,18 @@ class System(AbstractSystem):
         for leaf in start:
             require(np.isfinite, "x0 has entries that are not finite; begin at a point where f is defined.", leaf)
         self.f, self.x0 = f, jax.tree.unflatten(form, start)
+        self.names = checked(self.x0, names)
 
     def __call__(self, x, theta):
         return self.f(x, theta)
 
     def start(self, theta):
         return self.x0
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """The names of all unknowns, in the order of the flattened x0 (`jax.flatten_util.ravel_pytree`)."""
+        return node_names(self.x0, dict(self.names))
 
 
 def form(tree: PyTree) -> str:

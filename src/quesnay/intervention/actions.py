@@ -1,0 +1,357 @@
+"""Lie groups that act on systems: scaling, shift, affine maps and rotation of assignments, scaling of parameters, products."""
+
+import abc
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float, Int, PyTree
+from numpy.typing import ArrayLike
+
+from quesnay._checks import floating, require, whole
+from quesnay._errors import InputError
+from quesnay.equilibrium import System
+
+from .flat import Nodes, positions, vector
+
+Element = Any
+"""A group element: an array, or a tuple of elements for a product."""
+
+
+class AbstractAction(eqx.Module):
+    """A Lie group and its action on the assignments of a system: the identity gives the model back, and actions compose."""
+
+    @abc.abstractmethod
+    def dimension(self, system: System) -> int:
+        """Return the dimension m of the group."""
+
+    @abc.abstractmethod
+    def exp(self, system: System, u: Float[Array, " m"]) -> Element:
+        """Return the group element with coordinates u in the Lie algebra; zeros are the identity."""
+
+    @abc.abstractmethod
+    def log(self, system: System, g: Any) -> Float[Array, " m"]:
+        """Return coordinates of an element, or of a bound of elements: numbers are spread over all dimensions."""
+
+    @abc.abstractmethod
+    def compose(self, g: Element, h: Element) -> Element:
+        """Return `g h`, which acts as h and then g."""
+
+    @abc.abstractmethod
+    def inverse(self, g: Element) -> Element:
+        """Return the element that undoes g."""
+
+    @abc.abstractmethod
+    def on(self, system: System, g: Element) -> System:
+        """Return the system whose assignments g has acted on."""
+
+    def element(self, system: System, g: Any) -> Element:
+        """Return a group element from what a user gives for one, or raise `InputError`."""
+        u = self.log(system, g)
+        require(np.isfinite, f"{type(self).__name__}: the element is at the edge of the group, which is open.", u)
+        return self.exp(system, u)
+
+
+def _frozen(nodes: Any) -> Any:
+    return tuple(nodes) if isinstance(nodes, Iterable) and not isinstance(nodes, str) else nodes
+
+
+class AbstractNodeAction(AbstractAction):
+    """An action on the values of the assignments of some nodes; of all where `nodes` is None."""
+
+    nodes: eqx.AbstractVar[Nodes | None]
+
+    @staticmethod
+    @abc.abstractmethod
+    def move(g: Element, y: Float[Array, " k"]) -> Float[Array, " k"]:
+        """Return `g y`, what becomes of the values of the assignments."""
+
+    def on(self, system, g):
+        at = jnp.array(positions(system, self.nodes))
+        # Which nodes these are is in the positions alone, so that programs are compiled once for all of them.
+        moved = _Moved(system.f, system.x0, type(self).move, at, g)
+        return eqx.tree_at(lambda s: s.f, system, moved)
+
+
+class _Moved(eqx.Module):
+    f: Callable
+    form: PyTree
+    move: Callable
+    at: Int[Array, " k"]
+    g: Element
+
+    def __call__(self, x, theta):
+        y = vector(self.f(x, theta))
+        return ravel_pytree(self.form)[1](y.at[self.at].set(self.move(self.g, y[self.at])))
+
+
+def _spread(name: str, value: ArrayLike, m: int) -> Float[Array, " m"]:
+    array = floating(value, f"the element of {name}")
+    if array.shape not in ((), (m,)):
+        raise InputError(f"{name} takes one number or {m}, one for each dimension; there are {array.shape}.")
+    require(lambda v: ~np.isnan(v), f"the element of {name} has entries that are not numbers.", array)
+    return jnp.broadcast_to(array, (m,))
+
+
+def _factors(name: str, value: ArrayLike, m: int) -> Float[Array, " m"]:
+    factors = _spread(name, value, m)
+    require(lambda v: v >= 0, f"{name} takes positive factors; one given is negative.", factors)
+    return jnp.log(factors)
+
+
+class Scaling(AbstractNodeAction):
+    """Positive factors: `x_k = alpha_k f_k(x, theta)`; elements alpha (k,), `alpha = exp(u)`.
+
+    Parameters
+    ----------
+    nodes:
+        Names or positions; None for all of them, a distributed intervention.
+
+    References
+    ----------
+    Besserve and Schoelkopf (2022), section 3.2.
+    """
+
+    nodes: Nodes | None = eqx.field(static=True, converter=_frozen, default=None)
+
+    def dimension(self, system):
+        return len(positions(system, self.nodes))
+
+    def exp(self, system, u):
+        return jnp.exp(u)
+
+    def log(self, system, g):
+        return _factors("Scaling", g, self.dimension(system))
+
+    def compose(self, g, h):
+        return g * h
+
+    def inverse(self, g):
+        return 1 / g
+
+    @staticmethod
+    def move(g, y):
+        return g * y
+
+
+class Shift(AbstractNodeAction):
+    """Additions: `x_k = f_k(x, theta) + b_k`; elements b (k,), in the units of the nodes.
+
+    Parameters
+    ----------
+    nodes:
+        As for `Scaling`.
+
+    References
+    ----------
+    Rothenhaeusler et al. (2015), on shift interventions.
+    """
+
+    nodes: Nodes | None = eqx.field(static=True, converter=_frozen, default=None)
+
+    def dimension(self, system):
+        return len(positions(system, self.nodes))
+
+    def exp(self, system, u):
+        return u
+
+    def log(self, system, g):
+        return _spread("Shift", g, self.dimension(system))
+
+    def compose(self, g, h):
+        return g + h
+
+    def inverse(self, g):
+        return -g
+
+    @staticmethod
+    def move(g, y):
+        return y + g
+
+
+class Affine(AbstractNodeAction):
+    """Factors and additions together, `x_k = alpha_k f_k(x, theta) + b_k`; elements (2, k), alpha above b.
+
+    It is the group that `Scaling` and `Shift` of the same nodes generate, which do not commute. Coordinates (of the second
+    kind) are log alpha and b.
+
+    Parameters
+    ----------
+    nodes:
+        As for `Scaling`.
+    """
+
+    nodes: Nodes | None = eqx.field(static=True, converter=_frozen, default=None)
+
+    def dimension(self, system):
+        return 2 * len(positions(system, self.nodes))
+
+    def exp(self, system, u):
+        alpha, b = jnp.reshape(u, (2, -1))
+        return jnp.stack([jnp.exp(alpha), b])
+
+    def log(self, system, g):
+        k = self.dimension(system) // 2
+        pair = floating(g, "the element of Affine")
+        if pair.shape not in ((2,), (2, k)):
+            raise InputError(f"Affine takes (alpha, b), two numbers or an array (2, {k}); there is {pair.shape}.")
+        return jnp.concatenate([_factors("Affine", pair[0], k), _spread("Affine", pair[1], k)])
+
+    def compose(self, g, h):
+        return jnp.stack([g[0] * h[0], g[0] * h[1] + g[1]])
+
+    def inverse(self, g):
+        return jnp.stack([1 / g[0], -g[1] / g[0]])
+
+    @staticmethod
+    def move(g, y):
+        return g[0] * y + g[1]
+
+
+class Rotation(AbstractNodeAction):
+    """Rotations SO(k) of the vector of the assignments of k nodes: `x_K = R f_K(x, theta)`; elements R (k, k).
+
+    `R = exp(S)`, S antisymmetric; its entries above the diagonal, row by row, are the coordinates (angles, in radians).
+    Bounds are bounds of these.
+
+    Parameters
+    ----------
+    nodes:
+        As for `Scaling`; two or more, in one unit.
+
+    References
+    ----------
+    Besserve, Shajarisales, Schoelkopf and Janzing (2018).
+    """
+
+    nodes: Nodes | None = eqx.field(static=True, converter=_frozen, default=None)
+
+    def dimension(self, system):
+        k = len(positions(system, self.nodes))
+        if k < 2:
+            raise InputError("Rotation turns two nodes or more; name them.")
+        return k * (k - 1) // 2
+
+    def exp(self, system, u):
+        k = len(positions(system, self.nodes))
+        upper = jnp.zeros((k, k), u.dtype).at[np.triu_indices(k, 1)].set(u)
+        return jax.scipy.linalg.expm(upper - upper.T)
+
+    def log(self, system, g):
+        return _spread("Rotation", g, self.dimension(system))
+
+    def compose(self, g, h):
+        return g @ h
+
+    def inverse(self, g):
+        return g.T
+
+    @staticmethod
+    def move(g, y):
+        return g @ y
+
+
+class ParameterScaling(AbstractAction):
+    """Positive factors on parameters: `f(x, change(g, theta))`, as where energy efficiency scales a row of A.
+
+    Parameters
+    ----------
+    change:
+        Function of (g, theta), g (m,), that returns theta in the same form: an action, so that `change(1, theta)` is theta and
+        `change(g, change(h, theta))` is `change(g h, theta)`; both are checked.
+    size:
+        Number of factors m.
+    """
+
+    change: Callable[[Array, PyTree], PyTree]
+    size: int = eqx.field(static=True, default=1)
+
+    def __check_init__(self):
+        whole(self.size, "size", "number of factors")
+        if not callable(self.change):
+            raise InputError("change is not a function; give one of (g, theta).")
+
+    def dimension(self, system):
+        return self.size
+
+    def exp(self, system, u):
+        return jnp.exp(u)
+
+    def log(self, system, g):
+        return _factors("ParameterScaling", g, self.size)
+
+    def compose(self, g, h):
+        return g * h
+
+    def inverse(self, g):
+        return 1 / g
+
+    def on(self, system, g):
+        return eqx.tree_at(lambda s: s.f, system, _Changed(system.f, self.change, g))
+
+
+class _Changed(eqx.Module):
+    f: Callable
+    change: Callable
+    g: Array
+
+    def __call__(self, x, theta):
+        return self.f(x, self.change(self.g, theta))
+
+
+class Product(AbstractAction):
+    """Several actions at once, on different nodes (or parameters), so that they commute; elements are tuples.
+
+    Parameters
+    ----------
+    actions:
+        Actions; those on assignments have no node in common. For scaling and shift of the same nodes there is `Affine`.
+    """
+
+    actions: tuple[AbstractAction, ...]
+
+    def __init__(self, *actions: AbstractAction):
+        if not actions or not all(isinstance(action, AbstractAction) for action in actions):
+            raise InputError("Product takes actions, such as Scaling(...) and Shift(...).")
+        self.actions = actions
+
+    def dimension(self, system):
+        taken: set[int] = set()
+        for action in self.actions:
+            nodes = set(positions(system, action.nodes)) if isinstance(action, AbstractNodeAction) else set()
+            if taken & nodes:
+                raise InputError(
+                    f"Product: {system.nodes[min(taken & nodes)]} is in two of its actions, which need not commute; take it "
+                    "out of one, or take Affine for scaling and shift."
+                )
+            taken |= nodes
+        return sum(action.dimension(system) for action in self.actions)
+
+    def exp(self, system, u):
+        sizes = np.cumsum([action.dimension(system) for action in self.actions])[:-1]
+        parts = jnp.split(u, sizes)
+        return tuple(action.exp(system, part) for action, part in zip(self.actions, parts, strict=True))
+
+    def log(self, system, g):
+        self.dimension(system)
+        given = g if isinstance(g, tuple | list) else (g,) * len(self.actions)
+        if len(given) != len(self.actions):
+            raise InputError(
+                f"Product has {len(self.actions)} actions; give an element for each, there are {len(given)}."
+            )
+        return jnp.concatenate([action.log(system, h) for action, h in zip(self.actions, given, strict=True)])
+
+    def compose(self, g, h):
+        return tuple(a.compose(i, j) for a, i, j in zip(self.actions, g, h, strict=True))
+
+    def inverse(self, g):
+        return tuple(a.inverse(i) for a, i in zip(self.actions, g, strict=True))
+
+    def on(self, system, g):
+        for action, h in zip(self.actions, g, strict=True):
+            system = action.on(system, h)
+        return system

@@ -1,0 +1,152 @@
+"""Compartments of a system: whether interventions in one stay in it, by the graph and by the numbers."""
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PyTree
+
+from quesnay._errors import InputError, SolveError
+from quesnay.equilibrium import System
+
+from .flat import Nodes, checked, equilibrium, observed, positions
+from .graph import graph
+from .interventions import AbstractIntervention, intervene
+
+
+class Compartments(eqx.Module):
+    """What interventions in several compartments do, together, to each of them.
+
+    Attributes
+    ----------
+    names:
+        Of the compartments (K,).
+    outgoing:
+        By compartment, the nodes with an arrow into another one: Proposition 4 asks that all of them are held.
+    open:
+        Those of them that are not.
+    x:
+        Equilibria for all combinations of interventions (k_1, ..., k_K, n); position 0 is no intervention.
+    leakage:
+        By compartment, the largest relative change of its nodes by the interventions of other compartments (K,).
+    deviation:
+        By compartment, the largest relative change of its held nodes by any intervention (K,).
+    """
+
+    names: tuple[str, ...] = eqx.field(static=True)
+    outgoing: tuple[tuple[str, ...], ...] = eqx.field(static=True)
+    open: tuple[tuple[str, ...], ...] = eqx.field(static=True)
+    x: Float[Array, "... n"]
+    leakage: Float[Array, " K"]
+    deviation: Float[Array, " K"]
+
+    @property
+    def closed(self) -> bool:
+        """Whether every node with an arrow into another compartment is held (the condition of Proposition 4)."""
+        return not any(self.open)
+
+    def __repr__(self) -> str:
+        lines = [f"Compartments: proposition 4 {'holds' if self.closed else 'does not hold'}"]
+        for k, name in enumerate(self.names):
+            loose = f", of which {', '.join(self.open[k])} not held" if self.open[k] else ", all held"
+            lines.append(
+                f"  {name}: acts on others by {', '.join(self.outgoing[k]) or 'nothing'}{loose if self.outgoing[k] else ''}; "
+                f"others change it by at most {float(self.leakage[k]):.1e}, its held nodes by {float(self.deviation[k]):.1e}"
+            )
+        return "\n".join(lines)
+
+
+def compartments(
+    system: System,
+    theta: PyTree,
+    parts: Mapping[str, Nodes],
+    interventions: Mapping[str, Sequence[AbstractIntervention]],
+    *,
+    held: Mapping[str, Nodes] | None = None,
+) -> Compartments:
+    """Return what interventions in compartments do to each other, and whether Proposition 4 says that they do nothing.
+
+    All combinations are solved for: of every compartment none, or one of its interventions.
+
+    Parameters
+    ----------
+    system:
+        `System(f, x0)`.
+    theta:
+        What f takes.
+    parts:
+        Compartment -> its nodes; together all nodes, each once.
+    interventions:
+        Compartment -> interventions in it, such as the `intervention` of what `invariant` returns.
+    held:
+        Compartment -> the nodes that its interventions leave as they are.
+
+    Raises
+    ------
+    InputError
+        Parts that are no partition of the nodes; compartments that are not among them.
+    SolveError
+        A combination has no equilibrium.
+
+    References
+    ----------
+    Besserve and Schoelkopf (2022), definition 5 and proposition 4.
+    """
+    held = {} if held is None else held
+    names = tuple(parts)
+    for given, what in ((interventions, "interventions"), (held, "held")):
+        unknown = [name for name in given if name not in parts]
+        if unknown:
+            raise InputError(
+                f"{what} names the compartment {unknown[0]!r}, which parts does not; it has {', '.join(names)}."
+            )
+    nodes = {name: positions(checked(system), members, name) for name, members in parts.items()}
+    counted = np.bincount([i for members in nodes.values() for i in members], minlength=len(system.nodes))
+    if (counted != 1).any():
+        i = int(np.argmax(counted != 1))
+        raise InputError(f"parts has {system.nodes[i]} {counted[i]} times; put every node into one compartment.")
+    kept = {name: positions(system, held[name], "held") if name in held else () for name in names}
+    depends = graph(system, theta).depends
+    outgoing = tuple(
+        tuple(j for j in nodes[name] if depends[[k for k in range(len(counted)) if k not in nodes[name]], j].any())
+        for name in names
+    )
+    x = _combined(system, theta, [interventions.get(name, ()) for name in names])
+    return Compartments(
+        names,
+        tuple(tuple(system.nodes[j] for j in group) for group in outgoing),
+        tuple(
+            tuple(system.nodes[j] for j in group if j not in kept[name])
+            for name, group in zip(names, outgoing, strict=True)
+        ),
+        jnp.asarray(x),
+        jnp.asarray([_change(np.moveaxis(x, k, -2), nodes[name], -2) for k, name in enumerate(names)]),
+        jnp.asarray([_change(x, kept[name], None) for name in names]),
+    )
+
+
+def _combined(system: System, theta: PyTree, choices: list[Sequence[AbstractIntervention]]) -> np.ndarray:
+    start = observed(system, theta).x
+    table = np.zeros((*(len(choice) + 1 for choice in choices), start.size))
+    for combination in product(*(range(len(choice) + 1) for choice in choices)):
+        chosen = [choices[k][at - 1] for k, at in enumerate(combination) if at]
+        found = equilibrium(intervene(system, *chosen), theta, start)
+        if not bool(found.found):
+            raise SolveError(
+                f"The system has no equilibrium near the observed one under the interventions {combination} (0 is none); take "
+                "interventions nearer to the identity."
+            )
+        table[combination] = np.asarray(found.x)
+    return table
+
+
+def _change(x: np.ndarray, nodes: Sequence[int], own: int | None) -> float:
+    """Return the largest relative change of nodes over the table, apart from that along its own axis."""
+    if not nodes:
+        return 0.0
+    values = x[..., list(nodes)]
+    flat = values.reshape(-1, *values.shape[-2:]) if own else values.reshape(-1, 1, values.shape[-1])
+    scale = np.maximum(np.abs(flat[:1]), np.finfo(float).tiny)
+    return float(np.max(np.abs(flat - flat[:1]) / scale))

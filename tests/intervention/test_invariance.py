@@ -1,0 +1,138 @@
+"""Invariant interventions: what is held, by what, and the conditions under which it can be."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import quesnay as q
+
+from .models import EFFICIENCY, MOTIVATING, PARTS, REBOUND, TWO, offset
+
+iv = q.intervention
+RANGE = offset(-0.09), offset(0.09)
+FREE = {"A": False, "offset": True}
+THETA = {"tau": 1.0, "alpha": 0.5, "beta": 0.4, "gamma": 0.7}
+
+
+def test_a_price_that_is_held_turns_the_backfire_into_savings():
+    """Energy demand at the price held, by the linear system that is left then."""
+    found = iv.invariant(
+        REBOUND, RANGE, invariant="price[target]", action=EFFICIENCY, element=0.6, assignment=iv.Polynomial()
+    )
+    assert float(found.deviation) <= 1e-12
+    assert float(found.plain) > 0.2
+    assert found.sees == ("price[energy]", "price[other]")
+    at = q.solve(iv.intervene(REBOUND, found.intervention), offset(0.0), solver=q.equilibrium.Newton()).value
+    p0 = 0.5 / (1 - 0.5 * 0.1)
+    technology = np.array([[0, 0.1, 0], [0.3, 0, 0], [0.1, 0.2, 0]])
+    price = np.array([p0, 0.1 * p0, 0])
+    by_hand = np.linalg.solve(np.eye(3) - technology, 1.42 / (np.exp(10 * (price / 0.4 - 1)) + 1))
+    np.testing.assert_allclose(at["output"], by_hand, rtol=1e-12)
+    assert by_hand[1] == pytest.approx(1.482, abs=5e-4)
+
+
+@pytest.mark.parametrize(
+    ("assignment", "tolerance"), [(iv.MLP(width=6), 1e-6), (iv.Implicit(), 1e-12)], ids=["mlp", "implicit"]
+)
+def test_an_output_is_held_by_its_price(assignment, tolerance):
+    held = {"invariant": "output[target]", "auxiliary": "price[target]"}
+    found = iv.invariant(REBOUND, RANGE, **held, action=EFFICIENCY, element=0.6, assignment=assignment, samples=40)
+    assert float(found.deviation) <= tolerance
+    assert ("the parameters" in found.sees) is isinstance(assignment, iv.Implicit)
+    assert float(found.plain) > 1
+    np.testing.assert_allclose(found.intervened[:, 0], found.reference[:, 0], rtol=tolerance)
+
+
+def test_the_motivating_example_is_diagnosed_as_by_hand():
+    """z* = gamma y / u_y: a function of y alone where gamma is fixed, whatever tau, alpha and beta; not where it is not."""
+    triplet = {"intervened": "y", "invariant": "z", "intervention": iv.Act(iv.Scaling("y"), 0.8)}
+    fixed = iv.diagnose(MOTIVATING, THETA, **triplet, free={"tau": True, "alpha": True, "beta": True, "gamma": False})
+    assert float(fixed.floor) < 1e-14
+    assert fixed.possible
+    assert not fixed.sufficient, "three parameters, one parent: proposition 3 is sufficient only"
+    assert (fixed.rank, fixed.parameters, fixed.parents) == (1, 3, ("y",))
+    assert float(fixed.derivative) == 1
+    one = iv.diagnose(MOTIVATING, THETA, **triplet, free={"tau": True, "alpha": False, "beta": False, "gamma": False})
+    assert one.sufficient
+    free = iv.diagnose(MOTIVATING, THETA, **triplet)
+    assert not free.possible
+    # z = gamma y / u_y, y = u_y (alpha tau + beta z): derivatives by (alpha, beta, gamma, tau), and what y leaves of them.
+    z = 0.7 * 0.5 / (1 - 0.28)
+    common = 1 / (1 - 0.28)
+    y = np.array([1, z, 0.4 * z / 0.7, 0.5]) * 0.8 * common
+    asked = np.array([0.7, 0.7 * z, z / 0.7, 0.35]) * common
+    left = asked - y * (y @ asked) / (y @ y)
+    assert float(free.floor) == pytest.approx(np.linalg.norm(left) / np.linalg.norm(asked), rel=1e-10)
+    by_price = iv.diagnose(REBOUND, offset(0.0), invariant="output[target]", auxiliary="price[target]", free=FREE)
+    step = 1e-6
+    ends = [
+        q.solve(
+            iv.intervene(REBOUND, iv.Hard("price[target]", 0.5 / 0.95 + s)), offset(0.0), solver=q.equilibrium.Newton()
+        )
+        for s in (-step, step)
+    ]
+    slope = (ends[1].value["output"][0] - ends[0].value["output"][0]) / (2 * step)
+    assert float(by_price.derivative) == pytest.approx(float(slope), rel=1e-8)
+
+
+def test_the_mechanism_survives_where_assignments_are_not_linear():
+    """z = gamma y^2 / (1 + y): with u_z(y) in place of 1 / u_y the same z, and the same assignment of y alone."""
+
+    def bent(x, t):
+        return {"x": t, "y": 0.5 * x["x"] + 0.4 * x["z"], "z": 0.7 * x["y"] ** 2 / (1 + x["y"])}
+
+    system = q.System(bent, {"x": 1.0, "y": 1.0, "z": 0.3})
+    found = iv.invariant(
+        system, (0.7, 1.4), intervened="y", invariant="z", element=0.8, assignment=iv.Polynomial(12), tolerance=1e-8
+    )
+    assert float(found.deviation) <= 1e-8
+    # In the invariant system y is 0.8 of what it was, so that the assignment is that of y / 0.8.
+    y = np.asarray(found.intervened)[:, 1]
+    np.testing.assert_allclose(found.intervened[:, 2], 0.7 * (y / 0.8) ** 2 / (1 + y / 0.8), rtol=1e-8)
+    with pytest.raises(q.SolveError, match="deviates by up to"):
+        iv.invariant(system, (0.7, 1.4), intervened="y", invariant="z", element=0.8, assignment=iv.Polynomial(1))
+
+
+def test_compartments_whose_outgoing_nodes_are_held_do_not_touch_each_other():
+    theta = {"demand": jnp.asarray(1.0)}
+    span = {"demand": jnp.asarray(0.8)}, {"demand": jnp.asarray(1.2)}
+    plain = {name: [iv.Act(iv.Scaling(f"{name}[0]"), 0.8)] for name in PARTS}
+    held = {name: f"{name}[2]" for name in PARTS}
+    kept = {
+        name: [
+            iv.invariant(
+                TWO, span, intervened=f"{name}[0]", invariant=node, element=0.8, assignment=iv.Polynomial()
+            ).intervention
+        ]
+        for name, node in held.items()
+    }
+    found = iv.compartments(TWO, theta, PARTS, kept, held=held)
+    assert found.closed
+    assert found.outgoing == (("one[2]",), ("two[2]",))
+    assert float(jnp.max(found.leakage)) <= 1e-8
+    assert float(jnp.max(found.deviation)) <= 1e-8
+    assert float(jnp.abs(found.x[1, 0, 0] / found.x[0, 0, 0] - 1)) > 0.1, "the intervened node moves"
+    leaky = iv.compartments(TWO, theta, PARTS, plain)
+    assert not leaky.closed
+    assert float(jnp.min(leaky.leakage)) > 1e-3
+    with pytest.raises(q.InputError, match=r"one\[0\] 2 times; put every node into one"):
+        iv.compartments(TWO, theta, {**PARTS, "two": [*PARTS["two"], "one[0]"]}, plain)
+
+
+WRONG = {
+    "same": ({"intervened": "z", "invariant": "z"}, "the intervened and the invariant node at once"),
+    "nothing": ({"invariant": "z"}, "nothing is intervened on"),
+    "form": ({"intervened": "y", "invariant": "z", "theta_range": (THETA, {"tau": 1.0})}, "different forms"),
+    "order": (
+        {"intervened": "y", "invariant": "z", "theta_range": (THETA | {"tau": 2.0}, THETA)},
+        "above its high one",
+    ),
+    "free": ({"intervened": "y", "invariant": "z", "theta_range": (THETA, THETA)}, "leaves no parameter free"),
+}
+
+
+@pytest.mark.parametrize(("change", "says"), WRONG.values(), ids=WRONG)
+def test_what_cannot_be_invariant_is_refused_in_one_sentence(change, says):
+    arguments = {"theta_range": (THETA, THETA | {"tau": 2.0}), **change}
+    with pytest.raises(q.InputError, match=says):
+        iv.invariant(MOTIVATING, arguments.pop("theta_range"), **arguments)

@@ -1,0 +1,130 @@
+"""`optimise`: the optimum of the exact method where there is one, conditions of optimality, and clear failures."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.optimize
+
+import quesnay as q
+
+from .models import EFFICIENCY, REBOUND, offset
+from .test_frontier import economy, outputs
+
+iv = q.intervention
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_on_linear_economies_it_lands_on_the_exact_optimum(seed):
+    A, d, c, e = economy(seed)
+    x0 = outputs(A, d)
+    system = q.System(lambda x, theta: theta["A"] @ x + theta["d"], x0)
+    theta = {"A": jnp.asarray(A), "d": jnp.asarray(d)}
+    exact = iv.frontier(A, d, reduce=c, keep=e, penalties=[0.3], bounds=(0.2, 1.0))
+    terms = [lambda x: c @ x, iv.Absolute(lambda x: e * (x - x0), 0.3)]
+    found = iv.optimise(system, theta, action=iv.Scaling(), objective=terms, bounds=(0.2, 1.0))
+    assert float(found.objective) == pytest.approx(float(exact.loss[0]), rel=1e-10)
+    budget = iv.frontier(A, d, reduce=c, keep=e, budgets=[0.1], bounds=(0.2, 1.0))
+    jobs = iv.at_most(lambda x: jnp.sum(e * (x0 - x)), 0.1 * (e @ x0), "jobs")
+    found = iv.optimise(
+        system, theta, action=iv.Scaling(), objective=lambda x: c @ x, constraints=[jobs], bounds=(0.2, 1.0)
+    )
+    assert float(found.objective) == pytest.approx(float(budget.outcome[0]), rel=1e-9)
+    assert float(found.multipliers[0][0]) == pytest.approx(float(budget.penalty[0]), rel=1e-6)
+    # The envelope theorem: what one more unit of demand adds to the best outcome.
+    by_d = jax.grad(lambda d: iv.frontier(A, d, reduce=c, keep=e, budgets=[0.1], bounds=(0.2, 1.0)).outcome[0])(d)
+    allowed = jax.grad(lambda d: 0.1 * (e @ jnp.linalg.solve(jnp.eye(6) - A, d)))(d)
+    moving = jax.grad(lambda d: e @ jnp.linalg.solve(jnp.eye(6) - A, d))(d)
+    # The budget of `frontier` moves with x0 as demand does; here it is fixed, as is x0.
+    expected = by_d + float(budget.penalty[0]) * (allowed - moving)
+    np.testing.assert_allclose(found.by_theta["d"], expected, rtol=1e-6, atol=1e-8)
+
+
+def test_the_tax_that_stops_the_rebound_is_found():
+    """Energy efficiency of 0.6 and a tax on the target's price: the least tax at which energy is back to what it was."""
+    efficient = iv.intervene(REBOUND, iv.Act(EFFICIENCY, 0.6))
+    base = q.solve(REBOUND, offset(0.0), solver=q.equilibrium.Newton()).value["output"][1]
+    found = iv.optimise(
+        efficient,
+        offset(0.0),
+        action=iv.Shift("price[target]"),
+        objective=lambda x, tax: tax[0] ** 2,
+        constraints=[iv.at_most(lambda x: x["output"][1], float(base), "energy")],
+        bounds=(0.0, 0.5),
+    )
+
+    def energy(tax):
+        technology = np.array([[0, 0.1, 0], [0.3, 0, 0], [0.1, 0.2, 0]])
+        p = np.linalg.solve(np.eye(3) - technology.T, technology[1] + np.array([tax, 0, 0]))
+        return np.linalg.solve(np.eye(3) - technology, 1.42 / (np.exp(10 * (p / 0.4 - 1)) + 1))[1]
+
+    tax = scipy.optimize.brentq(lambda tax: energy(tax) - float(base), 0, 0.5, xtol=1e-15)
+    assert float(found.element[0]) == pytest.approx(tax, rel=1e-8)
+    # At the limit, the gain of loosening it is the slope of the objective over that of the constraint.
+    step = 1e-6
+    slope = (energy(tax + step) - energy(tax - step)) / (2 * step)
+    assert float(found.multipliers[0][0]) == pytest.approx(-2 * tax / slope, rel=1e-6)
+    assert float(found.stationarity) <= 1e-6
+    again = q.solve(iv.intervene(efficient, found.intervention), offset(0.0), solver=q.equilibrium.Newton())
+    assert float(again.value["output"][1]) == pytest.approx(float(base), rel=1e-8)
+
+
+FOLD = q.System(lambda x, t: t * (1 + x**2) / 4, 0.2)
+"""x = t (1 + x^2) / 4 has the equilibrium (2 - sqrt(4 - t^2)) / t for t up to 2, and none above."""
+
+
+def test_an_action_that_leaves_the_solvable_neighbourhood_ends_at_the_last_good_point():
+    with pytest.raises(q.SolveError, match=r"leaves the neighbourhood .* the last good element is \[2\.\]"):
+        iv.optimise(FOLD, 1.0, action=iv.Scaling(), objective=lambda x: -x, bounds=(0.5, 3.0))
+    last = iv.optimise(FOLD, 1.0, action=iv.Scaling(), objective=lambda x: -x, bounds=(0.5, 3.0), throw=False)
+    at = float(last.element[0])
+    assert 1.99 < at <= 2
+    # 1 - f'(x) = sqrt(4 - t^2) / 2, which is 0 at the fold.
+    assert float(last.solvability) == pytest.approx((4 - at**2) ** 0.5 / 2, abs=1e-7)
+    inside = iv.optimise(FOLD, 1.0, action=iv.Scaling(), objective=lambda x: -x, bounds=(0.5, 1.9))
+    assert float(inside.x) == pytest.approx((2 - (4 - 1.9**2) ** 0.5) / 1.9, rel=1e-12)
+    # At the bound the multiplier is the slope by log alpha.
+    assert float(inside.upper[0]) == pytest.approx(1.9 * float(_slope(1.9)), rel=1e-8)
+
+
+def _slope(t):
+    return jax.grad(lambda t: (2 - jnp.sqrt(4 - t**2)) / t)(t)
+
+
+def test_limits_that_cannot_be_met_are_named():
+    with pytest.raises(q.SolveError, match=r"output is missed by 0\.2486"):
+        iv.optimise(
+            FOLD,
+            1.0,
+            action=iv.Scaling(),
+            objective=lambda x: x,
+            constraints=[iv.at_least(lambda x: x, 0.7, "output")],
+            bounds=(0.5, 1.5),
+        )
+
+
+def test_kinks_are_optima_where_they_are_given_as_such():
+    found = iv.optimise(FOLD, 1.0, action=iv.Scaling(), objective=iv.Absolute(lambda x: x - 0.3), bounds=(0.5, 1.5))
+    # x = 0.3 at t = 4 x / (1 + x^2).
+    assert float(found.element[0]) == pytest.approx(1.2 / 1.09, rel=1e-7)
+    with pytest.raises(q.SolveError, match="give kinks of the objective as Absolute"):
+        iv.optimise(FOLD, 1.0, action=iv.Scaling(), objective=lambda x: jnp.abs(x - 0.3), bounds=(0.5, 1.5))
+
+
+WRONG = {
+    "objective": ({"objective": lambda x: jnp.ones(3) * x}, "returns 3 numbers"),
+    "term": ({"objective": [3.0]}, "a term that is no function"),
+    "order": ({"bounds": (2.0, 1.0)}, "in the wrong order"),
+    "sign": ({"bounds": (-1.0, 1.0)}, "takes positive factors"),
+    "pair": ({"bounds": 1.0}, "bounds is not a pair"),
+    "action": ({"action": "scaling"}, "action is none"),
+    "constraint": ({"constraints": [lambda x: x]}, "constraints has an entry that is none"),
+    "identity": ({"action": iv.ParameterScaling(lambda g, t: t * g[0] + 1)}, r"change\(1, theta\) is not theta"),
+    "composes": ({"action": iv.ParameterScaling(lambda g, t: t * (2 * g[0] - 1))}, "give a change that composes"),
+}
+
+
+@pytest.mark.parametrize(("change", "says"), WRONG.values(), ids=WRONG)
+def test_what_is_no_problem_is_refused_in_one_sentence(change, says):
+    with pytest.raises(q.InputError, match=says):
+        iv.optimise(FOLD, 1.0, **{"action": iv.Scaling(), "objective": lambda x: x, **change})
