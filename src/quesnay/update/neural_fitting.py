@@ -153,10 +153,10 @@ def fit_neural(
     candidates = _candidates(strengths)
     settings = (positive(tolerance, "tolerance"), whole(max_steps, "max_steps", "number of steps"))
     output, demand = jnp.atleast_2d(floating(x, "x")), jnp.atleast_2d(floating(d, "d"))
-    linear = fit(A0, output, demand, prior_sd=prior_sd, noise_sd=noise_sd, throw=throw)
     years = output.shape[0]
     if years < 3:
         raise InputError(f"x has {years} years; give at least 3, or take fit, which needs one.")
+    linear = fit(A0, output, demand, prior_sd=prior_sd, noise_sd=noise_sd, throw=throw)
     noise = jnp.broadcast_to(floating(noise_sd, "noise_sd"), output.shape)
 
     def best(A: Array, fitted: np.ndarray, strength: Array) -> tuple[NeuralTechnology, _Point]:
@@ -164,7 +164,6 @@ def fit_neural(
         unseen = noise.at[np.setdiff1d(np.arange(years), fitted)].set(jnp.inf)
         logs = jnp.log(output[fitted])
         spread = jnp.sqrt(jnp.mean(jnp.var(logs, axis=0)))
-        require(lambda s: s > 0, "x does not vary over the years to fit; take fit, which needs one year.", spread)
         start = _leontief(A, jnp.exp(logs.mean(0)), spread, key, features, rank, width)
         return _trained(start, output, demand, unseen, strength, *settings)
 
@@ -173,6 +172,9 @@ def fit_neural(
         raise InputError(
             "folds has one pair, whose error has no standard error to choose a strength by; give two or more, or one strength."
         )
+    for fitted in (np.arange(years), *(pair[0] for pair in pairs)):
+        still = "x does not vary over the years to fit; take fit, which needs one year."
+        require(lambda x: np.any(x != x[0]), still, output[fitted])
     errors = []
     for fitted, held in pairs:
         A = fit(A0, output[fitted], demand[fitted], prior_sd=prior_sd, noise_sd=noise[fitted], throw=throw).A
