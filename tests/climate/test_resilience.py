@@ -245,4 +245,5 @@ def test_gains_have_labels():
     A, d, labour, gamma = damaged(3)
     gains = climate.resilience(A, d, SIGMOID, temperatures=T, gamma=0.1 * gamma, labour=labour, reference=REFERENCE)
     np.testing.assert_allclose(gains.gdp, found.gdp.mean(), rtol=1e-12)
+    assert f"adds most, per unit of cost, in account {int(np.argmax(gains.gain))} (" in repr(gains)
     assert set(gains.variables()) == {"gdp", "gain", "per_cost", "order"}

@@ -185,6 +185,7 @@ def test_beyond_the_collapse_nothing_is_delivered_and_the_code_says_so():
     np.testing.assert_array_equal(found.result == climate.RESULTS.collapsed, [False, True, True])
     assert np.all(found.margin[1:] < 0)
     assert "collapsed" in repr(found)
+    assert repr(found).startswith("Stress of 5 accounts by FactorLimited, 3 temperatures; base GDP ")
 
 
 def test_beyond_the_collapse_the_requirement_has_no_bound():

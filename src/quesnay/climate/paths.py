@@ -105,7 +105,8 @@ def damage_path(
     temperatures:
         T at those years (k,), degrees C above 1850-1900.
     gamma:
-        Vulnerability of each account, at least 0, a number or (n,): the share of productivity lost per share of damage.
+        Vulnerability of each account, at least 0, a number or (n,), 1 by default: the share of productivity lost per share of
+        damage.
     reference:
         T at which productivity is 1; None for no damage at all (D_ref = 0).
     start:

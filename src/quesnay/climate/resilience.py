@@ -39,6 +39,16 @@ class Resilience(eqx.Module):
     per_cost: Float[Array, " n"]
     order: Int[Array, " n"]
 
+    def __repr__(self) -> str:
+        if not concrete(self.gdp, self.order) or self.gdp.ndim:
+            return eqx.tree_pformat(self)
+        first = [int(k) for k in self.order[:3]]
+        said = ", ".join(f"account {k} ({float(self.per_cost[k]):,.4g})" for k in first)
+        return (
+            f"Resilience of {self.order.size:,} accounts, GDP {float(self.gdp):,.6g}: a unit of gamma less adds most, per unit "
+            f"of cost, in {said}"
+        )
+
     def variables(self) -> Mapping[str, tuple[tuple[str, ...], Array, str, str]]:
         """Return name -> (dims, values, unit, long name) for `economy.label`."""
         return {

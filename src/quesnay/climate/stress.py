@@ -72,6 +72,8 @@ class Stress(eqx.Module):
         deliver 0, with slope 0; where damage leaves no technology, all of them do.
     source, warning:
         Citation of the damage function, and what has to be known about it.
+    reading:
+        Name of the reading's class.
     """
 
     temperatures: Float[Array, " k"]
@@ -99,6 +101,7 @@ class Stress(eqx.Module):
     result: RESULTS
     source: str = eqx.field(static=True)
     warning: str = eqx.field(static=True)
+    reading: str = eqx.field(static=True)
 
     @property
     def loss(self) -> Float[Array, " k"]:
@@ -114,9 +117,10 @@ class Stress(eqx.Module):
         if not concrete(self.gdp) or self.gdp.ndim != 1:
             return eqx.tree_pformat(self)
         plural = "" if self.gdp.size == 1 else "s"
+        what = f"{self.output.shape[1]:,} accounts by {self.reading}, {self.gdp.size} temperature{plural}"
         lines = [
-            f"Stress of {self.output.shape[1]:,} accounts, {self.gdp.size} temperature{plural}; base GDP {self.base_gdp:,.6g}",
-            f"{'T':>6} {'GDP':>14} {'loss':>8} {'dGDP/dT':>14} {'next 0.1':>12} {'radius':>7}",
+            f"Stress of {what}; base GDP {self.base_gdp:,.6g}, money as in d",
+            f"{'T, °C':>6} {'GDP':>14} {'loss':>8} {'dGDP per °C':>14} {'next 0.1 °C':>12} {'radius':>7}",
         ]
         for k in _shown(self.gdp.size):
             if k is None:
@@ -138,7 +142,7 @@ class Stress(eqx.Module):
 
     def attributes(self) -> Mapping[str, str]:
         """Return what `economy.label` adds to the attributes of the dataset."""
-        return {"damage": self.source} | ({"warning": self.warning} if self.warning else {})
+        return {"damage": self.source, "reading": self.reading} | ({"warning": self.warning} if self.warning else {})
 
     def variables(self) -> Mapping[str, tuple[tuple[str, ...], Array, str, str]]:
         """Return name -> (dims, values, unit, long name) for `economy.label`."""
@@ -343,6 +347,7 @@ def _stress(
         result=result,
         source=damage.source,
         warning=damage.warning,
+        reading=type(reading).__name__,
     )
 
 

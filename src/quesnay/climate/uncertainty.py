@@ -17,6 +17,9 @@ from quesnay._results import RESULTS, raise_unless_successful, result_if
 
 from .damage import AbstractDamage, checked
 
+MOST_ROWS = 14
+"""Entries of a result that its text shows."""
+
 
 class Curves(eqx.Module):
     """A result of an uncertain damage function.
@@ -56,6 +59,9 @@ class Curves(eqx.Module):
         shown = zip(*(np.atleast_1d(np.asarray(v)) for v in (self.value, self.sd, self.delta)), strict=True)
         band = np.asarray(self.quantiles).reshape(self.levels.size, -1)
         for at, (value, sd, delta) in enumerate(shown):
+            if at >= MOST_ROWS:
+                rows.append(f"  ... and {self.value.size - at} more")
+                break
             ends = " to ".join(f"{band[k, at]:.4g}" for k in (0, -1))
             rows.append(f"  {value:12.4g}  {ends}  sd {sd:.3g}, by the delta method {delta:.3g}")
         rows.append(f"  ranges from the {float(self.levels[0]):g} to the {float(self.levels[-1]):g} quantile")
