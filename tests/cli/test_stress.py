@@ -131,8 +131,7 @@ def test_what_is_written_is_what_the_library_computes(quesnay, folder, found):
 
 def test_the_terminal_names_what_matters_and_a_collapse_is_an_answer(quesnay, edited, folder):
     path = edited(
-        ('curve = "howard-sterner"', 'curve = "sigmoid"'),
-        ("gamma = 0.5\nregions = { South = 1.0 }\nsectors = { Food = 2.0 }", "gamma = 4.0"),
+        ("gamma = 0.5\nregions = { South = 1.0 }\nsectors = { Food = 2.0 }", "gamma = 60.0"),
         ("[match]\nat = 2.0\nloss = 0.03\n[uncertainty]\ndraws = 5\n", ""),
     )
     done = quesnay("stress", path, "--out", folder / "out")
