@@ -13,6 +13,7 @@ from quesnay.climate.stress import stress
 
 A = np.array([[0.1, 0.2, 0.05], [0.2, 0.1, 0.1], [0.1, 0.05, 0.2]])
 d = np.array([3.0, 4.0, 5.0])
+ONES = np.ones(3)
 SIGMOID = Sigmoid(steepness=2.5, threshold=2.0)
 
 
@@ -20,7 +21,7 @@ def test_one_sector_has_its_closed_form():
     """`GDP = (1 - a (1 + s D)) / (1 - a)` of the base, so that a loss p takes `s = p (1 - a) / (a D)`."""
     a, p, D = 0.4, 0.07, float(SIGMOID(3.0))
     alone = np.diag([a, a, a])
-    found = match(alone, d, SIGMOID, p, at=3.0)
+    found = match(alone, d, SIGMOID, p, at=3.0, gamma=ONES)
     assert float(found.scale) == pytest.approx(p * (1 - a) / (a * D), rel=1e-12)
     assert float(found.loss) == pytest.approx(p, rel=1e-12)
 
@@ -37,7 +38,7 @@ def test_stress_with_the_matched_vulnerability_loses_the_published_share():
 
 def test_the_scale_is_traceable_and_has_derivatives_by_the_implicit_function_theorem():
     def scale(p, factor):
-        return match(A * factor, d, SIGMOID, p, at=3.0).scale
+        return match(A * factor, d, SIGMOID, p, at=3.0, gamma=ONES).scale
 
     by_loss, by_table = jax.jit(jax.grad(scale, argnums=(0, 1)))(0.07, 1.0)
     h = 1e-4
@@ -46,8 +47,8 @@ def test_the_scale_is_traceable_and_has_derivatives_by_the_implicit_function_the
 
 
 def test_the_scale_does_not_depend_on_the_currency():
-    one = match(A, d, SIGMOID, 0.07, at=3.0).scale
-    assert float(match(A, d * 1e9, SIGMOID, 0.07, at=3.0).scale) == pytest.approx(float(one), rel=1e-12)
+    one = match(A, d, SIGMOID, 0.07, at=3.0, gamma=ONES).scale
+    assert float(match(A, d * 1e9, SIGMOID, 0.07, at=3.0, gamma=ONES).scale) == pytest.approx(float(one), rel=1e-12)
 
 
 def test_a_reading_whose_gdp_does_not_fall_has_no_match():
@@ -62,7 +63,7 @@ def test_a_reading_whose_gdp_does_not_fall_has_no_match():
 
 def test_damage_that_does_not_rise_has_no_match():
     with pytest.raises(SolveError, match=r"times gamma loses 0\.00%"):
-        match(A, d, SIGMOID, 0.07, at=2.0, reference=2.0)
+        match(A, d, SIGMOID, 0.07, at=2.0, gamma=ONES, reference=2.0)
 
 
 @pytest.mark.parametrize(
