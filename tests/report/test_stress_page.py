@@ -14,6 +14,7 @@ from report_runs import economy
 import quesnay as q
 from quesnay import climate
 from quesnay.report import climate as report
+from quesnay.report import words
 from quesnay.report.climate import Matched, Study, story
 
 HOSTILE = ("<script>alert('x')</script>", "\"quoted\" & 'single'", "Ünïcode 経済 $x$ %{y}", "</script><b>bold</b>")
@@ -189,11 +190,11 @@ def test_the_headline_is_not_the_reference_where_another_temperature_has_numbers
 
 
 def test_amounts_are_said_in_units_that_suit_them():
-    assert story.in_units(4e6, "MUSD") == (1e-6, "tn USD")
-    assert story.in_units(999.6, "MUSD") == (1e-3, "bn USD")
-    assert story.in_units(650.0, "shells") == (1.0, "shells")
-    assert story.quantity(567_331.0, "kt CO2e") == "567\u00a0Mt CO₂e"
-    assert story.quantity(3.0, "kt CO2e") == "3\u00a0kt CO₂e"
+    assert words.in_units(4e6, "MUSD") == (1e-6, "tn USD")
+    assert words.in_units(999.6, "MUSD") == (1e-3, "bn USD")
+    assert words.in_units(650.0, "shells") == (1.0, "shells")
+    assert words.scaled(567_331.0, "kt CO2e") == "567\u00a0Mt CO₂e"
+    assert words.scaled(3.0, "kt CO2e") == "3\u00a0kt CO₂e"
 
 
 def test_labels_are_escaped(cases):

@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import json
-import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from . import output
 from .build import Builder
 from .calibration import Calibration
 from .progress import stages
-from .run import simulated, text_writer
+from .run import say, simulated, text_writer
 
 MOST = 12
 NAMES = (*output.NAMES, "posterior.nc")
@@ -76,16 +75,9 @@ def execute(builder: Builder, out: Path, *, as_json: bool, seed: int | None, res
         writers = zip(NAMES, (dataset.to_netcdf, text_writer(html), posterior.save), strict=True)
         written = output.write(out, dict(writers))
         saved.unlink(missing_ok=True)
-    notes = list(dict.fromkeys(" ".join(str(warning.message).split()) for warning in caught))
-    if resume and not going_on:
-        notes.insert(0, f"{out} holds no checkpoint of this scenario and seed; the fit began anew.")
-    for note in notes:
-        sys.stderr.write(f"quesnay: warning: {note}\n")
-    found = _summary(builder, ensemble, targets) | {"files": [str(file) for file in written], "warnings": notes}
-    if as_json:
-        sys.stdout.write(json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-    else:
-        _show(found)
+    began = f"{out} holds no checkpoint of this scenario and seed; the fit began anew."
+    first = [began] if resume and not going_on else []
+    say(_summary(builder, ensemble, targets), written, caught, _show, as_json=as_json, first=first)
 
 
 def _checkpoint(builder: Builder, out: Path, seed: int) -> Path:

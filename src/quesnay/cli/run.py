@@ -4,7 +4,9 @@ import dataclasses
 import json
 import sys
 import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from .. import report
 from ..dynamics import simulate
@@ -38,10 +40,23 @@ def execute(builder: Builder, out: Path, *, as_json: bool, seed: int | None) -> 
         html, dataset = report.html(run), report.dataset(run)
         stage("writing")
         written = output.write(out, dict(zip(output.NAMES, (dataset.to_netcdf, text_writer(html)), strict=True)))
-    notes = list(dict.fromkeys(" ".join(str(warning.message).split()) for warning in caught))
+    say(summarise(run), written, caught, show, as_json=as_json)
+
+
+def say(
+    found: dict[str, Any],
+    written: Sequence[Path],
+    caught: Sequence[warnings.WarningMessage],
+    show: Callable[[dict[str, Any]], None],
+    *,
+    as_json: bool,
+    first: Sequence[str] = (),
+) -> None:
+    """Print the warnings that were caught (and those in `first`), and the summary for people or for programs."""
+    notes = [*first, *dict.fromkeys(" ".join(str(warning.message).split()) for warning in caught)]
     for note in notes:
         sys.stderr.write(f"quesnay: warning: {note}\n")
-    found = summarise(run) | {"files": [str(file) for file in written], "warnings": notes}
+    found = found | {"files": [str(file) for file in written], "warnings": notes}
     if as_json:
         sys.stdout.write(json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     else:

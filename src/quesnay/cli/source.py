@@ -6,7 +6,7 @@ import contextlib
 import csv
 import hashlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic
@@ -16,11 +16,14 @@ from .scenario import EconomySection, S
 from .sentence import nearest, quoted
 
 if TYPE_CHECKING:  # imported where they are used: reading a scenario needs neither JAX nor pandas
+    import numpy as np
     import pandas as pd
 
     from ..economy import Economy
 
 ACCOUNT = ["region", "sector"]
+UNNAMED = -1.0
+"""Stands for "no number of its own"; those that are given are at least 0."""
 LONG = 200
 """Characters from which on a name is not said in full."""
 
@@ -58,6 +61,42 @@ class Source(Generic[S]):
             with self.at("report.outcomes"):
                 economy.intensity(name)
         return economy
+
+    def nonnegative(self, section: EconomySection, outcomes: Sequence[str]) -> Economy:
+        """Return the table as `table` does; negative flows or final demand are an error."""
+        import numpy as np
+
+        economy = self.table(section, outcomes)
+        for name in ("Z", "final_demand"):
+            least = float(np.min(np.asarray(getattr(economy, name))))
+            if least < 0:
+                what = "flow" if name == "Z" else "final demand"
+                raise self.error("economy.nonnegative", f"the table has a {what} of {least:g}; set nonnegative = true")
+        return economy
+
+    def by_name(
+        self, key: str, economy: Economy, default: float, regions: Mapping[str, float], sectors: Mapping[str, float]
+    ) -> np.ndarray:
+        """Return a number of at least 0 for every account (n,): its sector's, else its region's, else the default."""
+        import numpy as np
+        import pandas as pd
+
+        values = np.full(economy.n, default)
+        for level, named in (("region", regions), ("sector", sectors)):
+            if named:
+                own = f"{key}.{level}s"
+                self.known(own, list(named), getattr(economy, f"{level}s"))
+                series = pd.Series(list(named.values()), index=pd.Index(list(named), name=level), dtype=float)
+                values = self.over(values, own, economy, series)
+        return values
+
+    def over(self, values: np.ndarray, key: str, economy: Economy, series: pd.Series) -> np.ndarray:
+        """Return the numbers, replaced by those of a labelled series for the accounts that it names."""
+        import numpy as np
+
+        with self.at(key):
+            own = np.asarray(economy.align(series, fill=UNNAMED))
+        return np.where(own == UNNAMED, values, own)
 
     def known(self, key: str, names: Sequence[str] | None, known: Sequence[str]) -> frozenset[str]:
         """Return the names, or all known ones where there are none; an unknown one is an error."""

@@ -1,8 +1,6 @@
 """A stress test under warming: from a scenario that has been read to its report; nothing is written before it has succeeded."""
 
 import dataclasses
-import json
-import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +19,7 @@ from ..report import climate as report
 from ..report.climate import Matched, Study
 from . import output
 from .progress import Stages, stages
-from .run import text_writer
+from .run import say, text_writer
 from .stress_build import StressBuilder
 from .stress_summary import show
 
@@ -69,14 +67,7 @@ def execute(builder: StressBuilder, out: Path, *, as_json: bool, seed: int | Non
         html, dataset = report.html(study), report.dataset(study)
         stage("writing")
         written = output.write(out, dict(zip(output.NAMES, (dataset.to_netcdf, text_writer(html)), strict=True)))
-    notes = list(dict.fromkeys(" ".join(str(warning.message).split()) for warning in caught))
-    for note in notes:
-        sys.stderr.write(f"quesnay: warning: {note}\n")
-    found = report.summary(study) | {"files": [str(file) for file in written], "warnings": notes}
-    if as_json:
-        sys.stdout.write(json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-    else:
-        show(found)
+    say(report.summary(study), written, caught, show, as_json=as_json)
 
 
 def stressed(builder: StressBuilder, stage: Stages, seed: int | None) -> Study:

@@ -27,9 +27,6 @@ if TYPE_CHECKING:  # imported where they are used: reading a scenario needs neit
     from ..climate import AbstractDamage, AbstractReading, AbstractVulnerability
     from ..economy import Economy
 
-UNNAMED = -1.0
-"""Stands for "no vulnerability of its own"; those that are given are at least 0."""
-
 
 @dataclass
 class StressBuilder(Source[StressScenario]):
@@ -42,15 +39,7 @@ class StressBuilder(Source[StressScenario]):
 
     def economy(self) -> Economy:
         """Return the table that the scenario names, which has to have neither negative flows nor negative final demand."""
-        import numpy as np
-
-        economy = self.table(self.scenario.economy, self.scenario.report.outcomes)
-        for name in ("Z", "final_demand"):
-            least = float(np.min(np.asarray(getattr(economy, name))))
-            if least < 0:
-                what = "flow" if name == "Z" else "final demand"
-                raise self.error("economy.nonnegative", f"the table has a {what} of {least:g}; set nonnegative = true")
-        return economy
+        return self.nonnegative(self.scenario.economy, self.scenario.report.outcomes)
 
     def damage(self, economy: Economy) -> AbstractDamage:
         """Return the damage function of the [damage] section."""
@@ -102,32 +91,17 @@ class StressBuilder(Source[StressScenario]):
     def vulnerability(self, economy: Economy) -> AbstractVulnerability:
         """Return what damage does to every account."""
         import numpy as np
-        import pandas as pd
 
         from ..climate import InputRequirement, Productivity
 
         section = self.scenario.vulnerability
-        gamma = np.full(economy.n, section.gamma)
-        for key in ("regions", "sectors"):
-            named: dict[str, float] = getattr(section, key)
-            if named:
-                level = key.removesuffix("s")
-                series = pd.Series(list(named.values()), index=pd.Index(list(named), name=level), dtype=float)
-                self.known(f"vulnerability.{key}", list(named), getattr(economy, key))
-                gamma = self._over(gamma, f"vulnerability.{key}", economy, series)
+        gamma = self.by_name("vulnerability", economy, section.gamma, section.regions, section.sectors)
         if section.gammas is not None:
             key = "vulnerability.gammas"
             series = self.series(key, section.gammas, "gamma", lambda v: 0 <= v < np.inf, "a number of at least 0")
-            gamma = self._over(gamma, key, economy, series)
+            gamma = self.over(gamma, key, economy, series)
         made = InputRequirement if section.kind == "input-requirement" else Productivity
         return made(gamma)
-
-    def _over(self, gamma: np.ndarray, key: str, economy: Economy, series: Any) -> np.ndarray:
-        import numpy as np
-
-        with self.at(key):
-            own = np.asarray(economy.align(series, fill=UNNAMED))
-        return np.where(own == UNNAMED, gamma, own)
 
     def readings(self) -> tuple[AbstractReading, ...]:
         """Return the reading of the scenario and those that it is compared with."""

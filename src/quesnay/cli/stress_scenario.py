@@ -1,49 +1,30 @@
 """The scenario file of a stress test under warming: its keys, their units and ranges."""
 
-import itertools
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from .scenario import EconomySection, NonNegative, Positive, ReportSection, Section, Text
+from .series import MOST, Range, list_or_range, rising
 
-MOST = 500
-"""Temperatures of a test."""
 Degrees = Annotated[float, Field(ge=-5, le=50, allow_inf_nan=False)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Reading = Literal["factor-limited", "fixed-capacity", "bottleneck", "linear-programme", "resource-requirement"]
 READINGS = '"factor-limited", "fixed-capacity", "bottleneck", "linear-programme" or "resource-requirement"'
 
 
-class TemperatureRange(Section):
+class TemperatureRange(Range):
     """Temperatures in equal steps."""
 
     begin: Degrees = Field(alias="from", description="first temperature, degrees C above 1850-1900, from -5 to 50")
     to: Degrees = Field(description="last temperature, degrees C above 1850-1900, from -5 to 50")
     step: Positive = Field(default=0.1, description="degrees C between them, above 0")
 
-    @model_validator(mode="after")
-    def _some(self) -> Self:
-        if self.to < self.begin:
-            raise ValueError(f"to = {self.to:g} is below from = {self.begin:g}; give the higher one as to")
-        if (self.to - self.begin) / self.step >= MOST:
-            raise ValueError(f"there are more than {MOST} steps; give a larger step")
-        return self
-
-    def values(self) -> list[float]:
-        """Return the temperatures, rounded to what the file can say."""
-        count = int((self.to - self.begin) / self.step + 1e-6) + 1
-        return [round(self.begin + k * self.step, 9) for k in range(count)]
-
-
-def _shape(value: Any) -> str:
-    return "object" if isinstance(value, dict | TemperatureRange) else "array"
-
 
 Temperatures = Annotated[
     Annotated[TemperatureRange, Tag("object")]
     | Annotated[Annotated[list[Degrees], Field(min_length=1, max_length=MOST)], Tag("array")],
-    Discriminator(_shape),
+    Discriminator(list_or_range),
 ]
 
 
@@ -81,9 +62,7 @@ class StressSection(Section):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         points = self.points
-        for before, after in itertools.pairwise(points):
-            if not before < after:
-                raise ValueError(f"temperatures: {after:g} follows {before:g}; give rising temperatures, each once")
+        rising("temperatures", points)
         readings = [self.reading, *self.compare]
         twice = next((name for k, name in enumerate(readings) if name in readings[:k]), None)
         if twice is not None:

@@ -6,9 +6,9 @@ from typing import Any
 from rich.console import Console
 
 from ..climate import ResourceRequirement
-from ..report.climate.story import MILESTONES, rounded
+from ..report.climate.story import MILESTONES
 from ..report.climate.study import NAMES, SAME
-from ..report.words import money, percent
+from ..report.words import money, percent, rounded
 from .summary import number, table
 
 MOST, ROWS, WIDE = 5, 12, 500

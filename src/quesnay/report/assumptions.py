@@ -65,9 +65,6 @@ class Assumptions:
     equations: (formula, in words); empty where other rules than the default ones are in use.
     left_out: sentences.
     stability: a sentence on the order rule.
-    table: (name, value) about the table; notes: sentences on what was found and changed in it.
-    files: (name, SHA-256).
-    software: (name, version).
     """
 
     shocks: tuple[str, ...]
@@ -76,15 +73,11 @@ class Assumptions:
     equations: tuple[tuple[str, str], ...]
     left_out: tuple[str, ...]
     stability: str
-    table: tuple[tuple[str, str], ...]
-    notes: tuple[str, ...]
-    files: tuple[tuple[str, str], ...]
-    software: tuple[tuple[str, str], ...]
 
 
 def assumptions(run: Run) -> Assumptions:
     """Return what a run assumes."""
-    model, economy = run.model, run.economy
+    model = run.model
     defaults = (supply.FixedProportions, supply.Proportional, supply.StockAdjustment)
     rules = (model.production, model.rationing, model.orders)
     usual = all(type(rule) is default for rule, default in zip(rules, defaults, strict=True))
@@ -101,10 +94,6 @@ def assumptions(run: Run) -> Assumptions:
         equations=EQUATIONS if usual else (),
         left_out=LEFT_OUT,
         stability=_stability(run),
-        table=table_facts(run.economy),
-        notes=tuple(note.sentence for note in economy.notes),
-        files=tuple(run.inputs.items()),
-        software=versions(),
     )
 
 

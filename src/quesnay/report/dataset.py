@@ -6,11 +6,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from .. import __version__
 from .analysis import unit_of
-from .assumptions import versions
 from .run import Run
 from .shocks import sentences
+from .sources import attributes
 
 CONVENTIONS = (
     "Row t is day t, counted from 0; the base state comes before day 0 and is stored as base_* variables. Flows are per day, "
@@ -35,7 +34,13 @@ def dataset(run: Run) -> xr.Dataset:
     for name, level in (("supplier_region", 0), ("supplier_sector", 1)):
         flat[name] = ("supplier", economy.index.get_level_values(level).to_numpy(dtype=object))
     flat = flat.transpose("day", ...)
-    flat.attrs = _attributes(run)
+    flat.attrs = attributes(
+        run,
+        shocks="\n".join(sentences(run)),
+        seed="" if run.seed is None else str(run.seed),
+        days_per_year=run.days_per_year,
+        conventions=CONVENTIONS,
+    )
     return flat
 
 
@@ -77,23 +82,12 @@ def variable_name(name: str, taken: set[str]) -> str:
     return own
 
 
-def _attributes(run: Run) -> dict[str, Any]:
-    """Return attributes that every netCDF format can store: text and numbers."""
-    economy = run.economy
-    given = {
-        "title": run.title,
-        "description": run.description,
-        "table": economy.name,
-        "year": "" if economy.year is None else int(economy.year),
-        "currency": economy.currency,
-        "shocks": "\n".join(sentences(run)),
-        "seed": "" if run.seed is None else str(run.seed),
-        "inputs": "\n".join(f"{digest}  {name}" for name, digest in run.inputs.items()),
-        "scenario": run.scenario or "",
-        "notes": "\n".join(note.sentence for note in economy.notes),
-        "days_per_year": run.days_per_year,
-        "conventions": CONVENTIONS,
-        "source": f"quesnay {__version__}",
-        **{f"version_{name}": version for name, version in versions()},
-    }
-    return {key: value for key, value in given.items() if value != ""}
+def flattened(labelled: xr.Dataset) -> xr.Dataset:
+    """Return a dataset that every netCDF engine can store: no indices of pairs, no truth values, text as objects."""
+    flat = labelled.reset_index("account") if "account" in labelled.dims else labelled
+    for name, variable in flat.variables.items():
+        if variable.dtype == bool:
+            flat[name] = variable.astype(np.int8)
+        elif variable.dtype.kind == "U":
+            flat[name] = variable.astype(object)
+    return flat

@@ -31,3 +31,12 @@ class Named:
         """Return how an account is called in a sentence: "sector in region", or the sector in a table of one region."""
         region, sector = self.accounts[account]
         return sector if len(self.economy.regions) == 1 else f"{sector} in {region}"
+
+    def by_region(self, values: np.ndarray) -> dict[str, np.ndarray]:
+        """Return values (..., n) added up over the sectors of each region."""
+        return {region: values[..., self.regions == region].sum(axis=-1) for region in self.economy.regions}
+
+    def by_sector(self, values: np.ndarray) -> dict[str, np.ndarray]:
+        """Return values (..., n) added up over the regions of each sector."""
+        sectors = np.array([sector for _, sector in self.accounts], dtype=object)
+        return {sector: values[..., sectors == sector].sum(axis=-1) for sector in self.economy.sectors}

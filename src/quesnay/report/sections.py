@@ -9,6 +9,7 @@ from .analysis import Total
 from .assumptions import assumptions
 from .markup import bullets, legend, paragraph, table, tag
 from .run import Run
+from .sources import equations, sources
 from .words import listed, number, percent
 
 if TYPE_CHECKING:
@@ -324,14 +325,11 @@ def basis(run: Run, drawn: "Drawn") -> str:
     known = assumptions(run)
     parts = [tag("h3", "The shock"), bullets(known.shocks), tag("h3", "The model")]
     if known.equations:
-        pairs = "".join(
-            tag("dt", _escaped(formula)) + tag("dd", _escaped(meaning)) for formula, meaning in known.equations
-        )
         lead = (
             "One day, in the order in which it happens; every sector has its own x (output), D (demand placed), s (stocks), "
             "o (orders) and z (capacity left)."
         )
-        parts += [paragraph(lead), tag("dl", pairs, class_="equations")]
+        parts += [paragraph(lead), equations(known.equations)]
     else:
         parts.append(bullets(known.rules))
     parts += [
@@ -339,31 +337,9 @@ def basis(run: Run, drawn: "Drawn") -> str:
         paragraph(known.stability),
         tag("h3", "What is left out"),
         bullets(known.left_out),
-        table("The table", (), known.table, kind="words"),
+        *sources(run, [("seed", "not set" if run.seed is None else f"{run.seed} (the supply model draws nothing)")]),
     ]
-    if known.notes:
-        parts += [tag("h3", "What was found and changed in the table"), bullets(known.notes[:MOST_ROWS])]
-        if len(known.notes) > MOST_ROWS:
-            parts.append(
-                paragraph(f"{words.count(len(known.notes) - MOST_ROWS, 'more note')} in economy.notes.", "note")
-            )
-    if known.files:
-        parts.append(table("Files that were read (SHA-256)", (), known.files[:40], kind="words"))
-    software = [
-        *known.software,
-        ("seed", "not set" if run.seed is None else f"{run.seed} (the supply model draws nothing)"),
-    ]
-    parts.append(table("Software", (), software, kind="words"))
-    if run.scenario:
-        inner = tag("summary", "Scenario file") + tag("pre", tag("code", _escaped(run.scenario)))
-        parts.append(tag("details", inner))
     return "".join(parts)
-
-
-def _escaped(text: str) -> str:
-    from html import escape
-
-    return escape(text)
 
 
 def parts(run: Run) -> list[tuple[str, Any, Any]]:

@@ -13,6 +13,7 @@ _NAMES = {"ghg": "greenhouse gases", "co2": "CO₂ emissions", "va": "value adde
 _CURRENCY = re.compile(r"(?:(K|T|M|MIO|MN|B|BN)[ .]*)?([A-Z]{3})", re.IGNORECASE)
 _LABOUR = re.compile(r"\b(jobs?|employ\w*|workers?|persons?|people|fte|workplaces?)\b", re.IGNORECASE)
 _COUNTED = re.compile(r"\b(job|person|worker|employee|workplace)s?\b|\bpeople\b", re.IGNORECASE)
+_TONNES = re.compile(r"(k|M|G)t\b")
 _THOUSAND = re.compile(r"(thousand|1000|1,000|1 000|k)\s+(?=\D)", re.IGNORECASE)
 
 
@@ -123,3 +124,29 @@ def called(name: str) -> str:
 def sentence(text: str) -> str:
     """Return the text with a capital first letter."""
     return text[:1].upper() + text[1:]
+
+
+def rounded(value: float, scale: float = 1.0) -> float:
+    """Return a number, 0 where it is rounding beside the scale."""
+    return 0.0 if abs(value) <= 1e-9 * abs(scale) else value
+
+
+def in_units(largest: float, currency: str) -> tuple[float, str]:
+    """Return by what to multiply amounts, and their unit, for the largest to read well: 1e-6, "tn USD" for 4,000,000 MUSD."""
+    said, _, unit = money(largest, currency, short=True).partition(SPACE)
+    try:
+        return 10.0 ** round(math.log10(float(said.replace(",", "")) / largest)), unit if unit else currency
+    except (ValueError, ZeroDivisionError):  # a currency that has no words, or nothing to count
+        return 1.0, currency
+
+
+def scaled(value: float, unit: str) -> str:
+    """Return a number with its unit, tonnes in the prefix that suits them: 567,000 kt are 567 Mt."""
+    found = _TONNES.match(unit)
+    if found is None or not value:
+        return quantity(value, unit)
+    prefixes = "kMG"
+    k = prefixes.index(found[1])
+    while abs(value) >= 999.5 and k + 1 < len(prefixes):
+        value, k = value / 1000, k + 1
+    return quantity(value, f"{prefixes[k]}t{unit[found.end() :]}")

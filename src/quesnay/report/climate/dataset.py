@@ -6,10 +6,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from ... import __version__
 from ...climate import Stress
-from ..assumptions import versions
-from ..dataset import Declared, variable_name
+from ..dataset import Declared, flattened, variable_name
+from ..sources import attributes
 from .study import Study
 
 Declaration = tuple[tuple[str, ...], Any, str, str]
@@ -37,14 +36,18 @@ def dataset(study: Study) -> xr.Dataset:
     common = parts[0][[*COMMON]]
     own = xr.concat([part.drop_vars([*COMMON]) for part in parts], dim="reading").assign_coords(reading=reading)
     whole = xr.merge([own, common, economy.label(Declared(_further(study, names)))], combine_attrs="override")
-    flat = whole.reset_index("account") if "account" in whole.dims else whole
-    for name, variable in flat.variables.items():
-        if variable.dtype == bool:
-            flat[name] = variable.astype(np.int8)
-        elif variable.dtype.kind == "U":
-            flat[name] = variable.astype(object)
+    flat = flattened(whole)
     flat = flat.transpose("reading", "temperature", ...)
-    flat.attrs = _attributes(study)
+    flat.attrs = attributes(
+        study,
+        damage=repr(study.damage),
+        damage_source=study.damage.source,
+        warning=study.damage.warning,
+        reference="" if study.reference is None else float(study.reference),
+        headline=float(study.temperatures[study.at]),
+        seed="" if study.seed is None else str(study.seed),
+        conventions=CONVENTIONS,
+    )
     return flat
 
 
@@ -107,27 +110,3 @@ def _further(study: Study, names: dict[str, str]) -> dict[str, Declaration]:
             "damage_quantile": (levels, study.damage_draws.quantiles, "1", "damage, quantiles of the draws"),
         }
     return out
-
-
-def _attributes(study: Study) -> dict[str, Any]:
-    economy = study.economy
-    given = {
-        "title": study.title,
-        "description": study.description,
-        "table": economy.name,
-        "year": "" if economy.year is None else int(economy.year),
-        "currency": economy.currency,
-        "damage": repr(study.damage),
-        "damage_source": study.damage.source,
-        "warning": study.damage.warning,
-        "reference": "" if study.reference is None else float(study.reference),
-        "headline": float(study.temperatures[study.at]),
-        "seed": "" if study.seed is None else str(study.seed),
-        "inputs": "\n".join(f"{digest}  {name}" for name, digest in study.inputs.items()),
-        "scenario": study.scenario or "",
-        "notes": "\n".join(note.sentence for note in economy.notes),
-        "conventions": CONVENTIONS,
-        "source": f"quesnay {__version__}",
-        **{f"version_{name}": version for name, version in versions()},
-    }
-    return {key: value for key, value in given.items() if value != ""}

@@ -8,9 +8,9 @@ import numpy as np
 
 from ...climate import ResourceRequirement
 from .. import words
-from ..assumptions import table_facts, versions
 from ..figures import fan
 from ..markup import bullets, legend, paragraph, table, tag
+from ..sources import equations, sources
 from ..words import number, percent, signed
 from . import assumptions, story
 from .story import degrees
@@ -89,7 +89,7 @@ def _required_table(study: Study) -> str:
 
 
 def _change(share: float) -> str:
-    return f"{signed(100 * story.rounded(share))} %"
+    return f"{signed(100 * words.rounded(share))} %"
 
 
 def _share(change: np.ndarray, base: np.ndarray) -> str:
@@ -137,7 +137,7 @@ def uncertainty(study: Study, drawn: "Drawn") -> str:
     quantiles = np.asarray(draws.quantiles) / scale - 1
     rows = [
         (degrees(T), *(_change(float(quantiles[q, k])) for q in (2, 0, 4)),
-         *(f"{number(100 * story.rounded(float(sd[k] / scale)), 2)} %" for sd in (draws.sd, draws.delta)))
+         *(f"{number(100 * words.rounded(float(sd[k] / scale)), 2)} %" for sd in (draws.sd, draws.delta)))
         for k, T in enumerate(study.drawn_at)
     ]  # fmt: skip
     heads = ("Warming", "Median", "5 %", "95 %", "Standard deviation of the draws", "By the delta method")
@@ -314,27 +314,14 @@ def basis(study: Study, drawn: "Drawn") -> str:
     if study.damage.warning:
         parts.append(tag("p", escape(f"Warning: {study.damage.warning}"), class_="quiet"))
     for heading, pairs in known:
-        inner = "".join(tag("dt", escape(formula)) + tag("dd", escape(meaning)) for formula, meaning in pairs)
-        parts += [tag("h3", heading), tag("dl", inner, class_="equations")]
+        parts += [tag("h3", heading), equations(pairs)]
     parts += [
         table("Parameters", ("Parameter", "Value", "Meaning"), assumptions.parameters(study), kind="words"),
         table("Vulnerability γ", ("γ", "Accounts"), assumptions.vulnerabilities(study)),
         tag("h3", "What is left out"),
         bullets(assumptions.LEFT_OUT),
-        table("The table", (), table_facts(study.economy), kind="words"),
+        *sources(study, [("seed", "not set" if study.seed is None else f"{study.seed} (of the draws)")]),
     ]
-    notes = [note.sentence for note in study.economy.notes]
-    if notes:
-        parts += [tag("h3", "What was found and changed in the table"), bullets(notes[:MOST_ROWS])]
-        if len(notes) > MOST_ROWS:
-            parts.append(paragraph(f"{words.count(len(notes) - MOST_ROWS, 'more note')} in economy.notes.", "note"))
-    if study.inputs:
-        parts.append(table("Files that were read (SHA-256)", (), list(study.inputs.items())[:40], kind="words"))
-    seed = "not set" if study.seed is None else f"{study.seed} (of the draws)"
-    parts.append(table("Software", (), [*versions(), ("seed", seed)], kind="words"))
-    if study.scenario:
-        inner = tag("summary", "Scenario file") + tag("pre", tag("code", escape(study.scenario)))
-        parts.append(tag("details", inner))
     return "".join(parts)
 
 

@@ -1,19 +1,17 @@
 """A stress test in sentences: the summary at the top and the key figures; all numbers computed."""
 
 import math
-import re
 from typing import Any
 
 import numpy as np
 
 from ...climate import Bottleneck, FixedCapacity, ResourceRequirement
 from .. import words
-from ..words import listed, money, number, percent
+from ..words import listed, money, number, percent, rounded, scaled
 from .study import SAME, Study
 
 CUT = 2.0
 """Rises above this share are said as multiples, and cut off in drawings beside smaller ones."""
-TONNES = re.compile(r"(k|M|G)t\b")
 MILESTONES = (1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0)
 
 
@@ -37,32 +35,6 @@ def base(study: Study) -> str:
 def against(study: Study) -> str:
     """Return what is compared with, after "against"."""
     return "no damage" if study.reference is None else f"the reference of {degrees(study.reference)}"
-
-
-def rounded(value: float, scale: float = 1.0) -> float:
-    """Return a number, 0 where it is rounding beside the scale."""
-    return 0.0 if abs(value) <= 1e-9 * abs(scale) else value
-
-
-def in_units(largest: float, currency: str) -> tuple[float, str]:
-    """Return by what to multiply amounts, and their unit, for the largest to read well: 1e-6, "tn USD" for 4,000,000 MUSD."""
-    said, _, unit = money(largest, currency, short=True).partition(words.SPACE)
-    try:
-        return 10.0 ** round(math.log10(float(said.replace(",", "")) / largest)), unit if unit else currency
-    except (ValueError, ZeroDivisionError):  # a currency that has no words, or nothing to count
-        return 1.0, currency
-
-
-def quantity(value: float, unit: str) -> str:
-    """Return a number with its unit, tonnes in the prefix that suits them: 567,000 kt are 567 Mt."""
-    found = TONNES.match(unit)
-    if found is None or not value:
-        return words.quantity(value, unit)
-    prefixes = "kMG"
-    k = prefixes.index(found[1])
-    while abs(value) >= 999.5 and k + 1 < len(prefixes):
-        value, k = value / 1000, k + 1
-    return words.quantity(value, f"{prefixes[k]}t{unit[found.end() :]}")
 
 
 def summary_sentences(study: Study) -> list[str]:
@@ -308,7 +280,7 @@ def key_figures(study: Study) -> list[tuple[str, str, str]]:
         cards.append((f"Gross output at {at}", _signed(share), f"{amount} a year"))
         for name in study.outcomes[:4]:
             before, now = study.base_outcome(name), float(main.outcomes[name][k])
-            amount = quantity(rounded(now - before, before), study.economy.unit(name))
+            amount = scaled(rounded(now - before, before), study.economy.unit(name))
             title = words.sentence(words.shorten(words.called(name), 30))
             cards.append((f"{title} at {at}", _signed(now / before - 1) if before else "0", amount))
     cards.append(_collapse_card(study))

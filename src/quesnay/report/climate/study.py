@@ -215,15 +215,6 @@ class Study(Named):
         """The vulnerability of each account (n,)."""
         return np.broadcast_to(np.asarray(self.vulnerability.gamma), self.economy.n)
 
-    def by_region(self, values: np.ndarray) -> dict[str, np.ndarray]:
-        """Return values (..., n) added up over the sectors of each region."""
-        return {region: values[..., self.regions == region].sum(axis=-1) for region in self.economy.regions}
-
-    def by_sector(self, values: np.ndarray) -> dict[str, np.ndarray]:
-        """Return values (..., n) added up over the regions of each sector."""
-        sectors = np.array([sector for _, sector in self.accounts], dtype=object)
-        return {sector: values[..., sectors == sector].sum(axis=-1) for sector in self.economy.sectors}
-
     @cached_property
     def ranked_regions(self) -> list[str]:
         """The regions, the largest loss of value added at the headline first."""

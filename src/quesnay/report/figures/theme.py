@@ -19,6 +19,8 @@ REGIONS = ("#1f6fb2", "#c9760a", "#0f8b6d", "#a23b87", "#5aa9dd", "#7a6a1f", "#3
 """Colours of the regions with the largest losses; told apart under all common colour blindness. The rest share `OTHERS`."""
 OUTCOMES = (INK, "#44aa99", "#882255", "#999933", "#6699cc", "#cc6677")
 SUPPLIERS = ("#332288", "#44aa99", "#cc6677", "#ddcc77", "#88ccee", "#882255", "#117733")
+PADDED = {"ticks": "outside", "ticklen": 6, "tickcolor": "rgba(0,0,0,0)"}
+"""Room between an axis and its labels."""
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Liberation Sans', Arial, sans-serif"
 MOST_DAYS = 400
 """Days that a drawing shows one by one; a longer horizon is averaged over equal spans for drawing only."""

@@ -11,16 +11,28 @@ import plotly.graph_objects as go
 from ....climate import ResourceRequirement, outside
 from ... import words
 from ...figures import fan
-from ...figures.theme import FAINT, INK, LOSS, MUTED, OTHERS, OUTCOMES, REGIONS, Key, Panel, figure, palette, safe
-from ..story import CUT, degrees, factor_name, in_units
+from ...figures.theme import (
+    FAINT,
+    INK,
+    LOSS,
+    MUTED,
+    OTHERS,
+    OUTCOMES,
+    PADDED,
+    REGIONS,
+    Key,
+    Panel,
+    figure,
+    palette,
+    safe,
+)
+from ..story import CUT, degrees, factor_name
 from ..study import Study
 
 READINGS = (INK, *REGIONS)
 DASHES, STYLES = ("solid", "dash", "dot"), ("solid", "dashed", "dotted")
 MOST_CURVES = 6
 AXIS = "Warming above 1850–1900, °C"
-PADDED = {"ticks": "outside", "ticklen": 6, "tickcolor": "rgba(0,0,0,0)"}
-"""Room between an axis and its labels."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +62,7 @@ def gdp(study: Study) -> list[Panel]:
         return [first]
     per = np.asarray(main.per_tenth)
     worst = int(np.argmax(np.where(answered, per, -np.inf)))
-    factor, unit = in_units(float(per[worst]), currency)
+    factor, unit = words.in_units(float(per[worst]), currency)
     per, slope = factor * per, -0.1 * factor * np.asarray(main.slope)
     lines = [
         Line("next tenth", per, answered, LOSS),
@@ -159,7 +171,7 @@ def regions(study: Study) -> tuple[list[Panel], list[Key]]:
     """Return value added by region, in per cent of its own and in currency, and their legend."""
     there = study.drawable()
     lost, base = study.by_region(study.lost), study.by_region(study.base_value_added)
-    factor, unit = in_units(max(float(np.abs(lost[name][there]).max()) for name in lost), study.economy.currency)
+    factor, unit = words.in_units(max(float(np.abs(lost[name][there]).max()) for name in lost), study.economy.currency)
     colours = palette(study.economy.regions, study.ranked_regions)
     shown = [name for name in study.ranked_regions[: len(REGIONS)] if base[name] > 0]
     relative = [Line(name, -100 * lost[name] / base[name], there, colours[name]) for name in shown]
