@@ -3,15 +3,16 @@
 import json
 from typing import Any
 
+from quesnay.cli.optimise_scenario import OptimiseScenario
 from quesnay.cli.scenario import schema
 from quesnay.cli.stress_scenario import StressScenario
 
-MARK, STRESS_MARK = "<!-- scenario keys -->", "<!-- stress keys -->"
+MARK, STRESS_MARK, OPTIMISE_MARK = "<!-- scenario keys -->", "<!-- stress keys -->", "<!-- optimise keys -->"
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Put the tables in place of the marks."""
-    for mark, tables in ((MARK, keys), (STRESS_MARK, stress_keys)):
+    for mark, tables in ((MARK, keys), (STRESS_MARK, stress_keys), (OPTIMISE_MARK, optimise_keys)):
         markdown = markdown.replace(mark, tables()) if mark in markdown else markdown
     return markdown
 
@@ -55,6 +56,23 @@ def stress_keys() -> str:
         "`[match]`": parts["MatchSection"],
         "`[uncertainty]`": parts["UncertaintySection"],
         "`[report]` of a stress test": parts["ReportSection"],
+    }
+    return _tables(sections)
+
+
+def optimise_keys() -> str:
+    """Return one Markdown table per section of the scenario file of a trade-off."""
+    root = schema(OptimiseScenario)
+    parts = root["$defs"]
+    sections = {
+        "At the top of a trade-off": root
+        | {"properties": {key: node for key, node in root["properties"].items() if "title" in node}},
+        "`[economy]` of a trade-off": parts["EconomySection"],
+        "`[optimise]`": parts["OptimiseSection"],
+        "`budgets` as a range": parts["BudgetRange"],
+        "`penalties` as a range": parts["PenaltyRange"],
+        "`[optimise.lowers]` and `[optimise.uppers]`": parts["BoundsSection"],
+        "`[report]` of a trade-off": parts["ReportSection"],
     }
     return _tables(sections)
 

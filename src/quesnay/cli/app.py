@@ -36,6 +36,9 @@ SeedOption = Annotated[
     typer.Option("--seed", min=0, max=2**32 - 1, metavar="N", help="Use this seed instead of the scenario's."),
 ]
 StressOption = Annotated[bool, typer.Option("--stress", help="That of a stress test under warming, not of a shock.")]
+OptimiseOption = Annotated[
+    bool, typer.Option("--optimise", help="That of a trade-off and its best interventions, not of a shock.")
+]
 
 
 def _version(asked: bool) -> None:
@@ -76,9 +79,12 @@ def new(
         "scenario.toml"
     ),
     stress: StressOption = False,
+    optimise: OptimiseOption = False,
 ) -> None:
     """Write a commented scenario file to start from; an existing file is never overwritten."""
-    text = (Path(__file__).parent / ("stress.toml" if stress else "template.toml")).read_text(encoding="utf-8")
+    command = _kind(stress, optimise)
+    template = "template.toml" if command == "run" else f"{command}.toml"
+    text = (Path(__file__).parent / template).read_text(encoding="utf-8")
     if str(file) == "-":
         typer.echo(text, nl=False)
         return
@@ -89,7 +95,6 @@ def new(
         raise InputError(f"{file} exists already; give another name, or remove it first.") from None
     except OSError as error:
         raise InputError(f"{file}: cannot be written ({error.strerror}); give another name.") from None
-    command = "stress" if stress else "run"
     typer.echo(f"wrote {file}; run it with: quesnay {command} {file} --out {file.stem}", err=True)
 
 
@@ -129,6 +134,28 @@ def stress(
     from . import stress as stress_
 
     stress_.execute(builder, out, as_json=json, seed=seed)
+
+
+@app.command(epilog=EPILOG)
+def optimise(
+    scenario: Annotated[Path, typer.Argument(metavar="SCENARIO.toml", help="The scenario file.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the results.", show_default=False)],
+    json: JsonOption = False,
+) -> None:
+    """Find the best interventions along a trade-off, and write their report.
+
+    The scenario (`quesnay new --optimise` writes one) names a table, what is reduced, what is kept, and how much of that may
+    move. Prints the curve with its shadow prices and who loses, each point with a proof, and writes index.html (the report)
+    and result.nc (the labelled numbers) into the folder.
+    """
+    from . import output
+    from .optimise_build import OptimiseBuilder
+
+    builder = OptimiseBuilder.of(scenario)
+    output.check(out)
+    from . import optimise as optimise_
+
+    optimise_.execute(builder, out, as_json=json)
 
 
 @app.command(epilog=EPILOG)
@@ -203,15 +230,24 @@ def fetch(
 
 
 @app.command(epilog=EPILOG)
-def schema(stress: StressOption = False) -> None:
+def schema(stress: StressOption = False, optimise: OptimiseOption = False) -> None:
     """Print the JSON Schema of scenario files."""
     import json
 
+    from .optimise_scenario import OptimiseScenario
     from .scenario import Scenario
     from .scenario import schema as scenario_schema
     from .stress_scenario import StressScenario
 
-    typer.echo(json.dumps(scenario_schema(StressScenario if stress else Scenario), indent=2))
+    models = {"run": Scenario, "stress": StressScenario, "optimise": OptimiseScenario}
+    typer.echo(json.dumps(scenario_schema(models[_kind(stress, optimise)]), indent=2))
+
+
+def _kind(stress: bool, optimise: bool) -> str:
+    """Return the command that runs the kind of scenario that is asked for."""
+    if stress and optimise:
+        raise InputError("--stress and --optimise are two kinds of scenario; give one of them.")
+    return "stress" if stress else "optimise" if optimise else "run"
 
 
 def _execute(scenario: Path, out: Path, *, as_json: bool, seed: int | None) -> None:

@@ -234,7 +234,7 @@ class Scenario(Section):
 
 
 S = TypeVar("S", bound=Section)
-NEW, NEW_STRESS = "quesnay new", "quesnay new --stress"
+NEW, NEW_STRESS, NEW_OPTIMISE = "quesnay new", "quesnay new --stress", "quesnay new --optimise"
 """The commands that write a template."""
 
 
@@ -243,8 +243,12 @@ def read(path: Path) -> tuple[Scenario, str]:
     return read_as(path, Scenario, new=NEW)
 
 
-COMMANDS = {"shock": "quesnay run", "stress": "quesnay stress"}
-"""What runs the scenarios that have such a section."""
+COMMANDS = {
+    "shock": ("a shock", "quesnay run"),
+    "stress": ("a stress", "quesnay stress"),
+    "optimise": ("a trade-off", "quesnay optimise"),
+}
+"""What scenarios are that have such a section, and what runs them."""
 
 
 def read_as(path: Path, model: type[S], *, new: str) -> tuple[S, str]:
@@ -267,13 +271,13 @@ def read_as(path: Path, model: type[S], *, new: str) -> tuple[S, str]:
         raise ScenarioError(f"{path}: is nested too deeply; see `{new} -` for the format.") from None
     except ValueError as error:  # TOMLDecodeError, or a number with too many digits
         raise ScenarioError(f"{path}: is not valid TOML: {str(error)[:1].lower()}{str(error)[1:]}.") from None
-    for section, command in COMMANDS.items():
+    for section, (kind, command) in COMMANDS.items():
         if (
             section in data
             and section not in model.model_fields
             and not any(own in data for own in COMMANDS.keys() - {section})
         ):
-            raise ScenarioError(f"{path}: is a scenario with a {section}; run it with `{command} {path}`.")
+            raise ScenarioError(f"{path}: is a scenario with {kind}; run it with `{command} {path}`.")
     try:
         return model.model_validate(data), text
     except ValidationError as error:

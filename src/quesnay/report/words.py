@@ -133,7 +133,8 @@ def rounded(value: float, scale: float = 1.0) -> float:
 
 def in_units(largest: float, currency: str) -> tuple[float, str]:
     """Return by what to multiply amounts, and their unit, for the largest to read well: 1e-6, "tn USD" for 4,000,000 MUSD."""
-    said, _, unit = money(largest, currency, short=True).partition(SPACE)
+    text = scaled(largest, currency) if _TONNES.match(currency) else money(largest, currency, short=True)
+    said, _, unit = text.partition(SPACE)
     try:
         return 10.0 ** round(math.log10(float(said.replace(",", "")) / largest)), unit if unit else currency
     except (ValueError, ZeroDivisionError):  # a currency that has no words, or nothing to count

@@ -54,6 +54,7 @@ def bars(
             "title": {"text": safe(unit)},
             "range": [low - (room if low < 0 else 0), high + room],
             "showgrid": False,
+            "tickangle": 0,
             "nticks": 5,
             "tickformat": "," if high - low >= 1000 else "",
             "ticks": "outside",
