@@ -44,7 +44,7 @@ def two(x, t):
     used = {name: x[name] / (1 + 0.3 * x[name]) for name in ("one", "two")}
     one = FIRST @ used["one"] + jnp.array([t["demand"], 0.6, 0.5])
     other = SECOND @ used["two"] + jnp.array([0.7, 0.5, 0.4])
-    return {"one": one.at[0].add(0.2 * x["two"][2]), "two": other.at[0].add(0.15 * x["one"][2])}
+    return {"one": one.at[0].add(0.6 * x["two"][2]), "two": other.at[0].add(0.5 * x["one"][2])}
 
 
 TWO = q.System(two, {"one": jnp.ones(3), "two": jnp.ones(3)})

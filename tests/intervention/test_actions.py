@@ -63,6 +63,10 @@ def test_the_graph_has_the_arrows_of_the_equations():
     touching = q.System(lambda x, t: jnp.stack([t, (x[0] - t) ** 2]), jnp.zeros(2))
     assert iv.graph(touching, 1.0).parents(1) == ("x[0]",)
 
+    # At 0, products of the others vanish with their derivatives.
+    zero = q.System(lambda x, t: jnp.stack([t * x[1] ** 2, x[0] ** 2]), jnp.zeros(2))
+    assert iv.graph(zero, 1.0).parents(0) == ("x[1]",)
+
 
 def test_the_motivating_example_is_what_it_is_by_hand():
     """Equation (4): z = u_z gamma u_y (alpha tau + beta z), so z is insensitive where u_z u_y = 1."""
@@ -121,6 +125,11 @@ WRONG = {
     "size": (lambda: iv.intervene(SYSTEM, iv.Act(iv.Shift(["a", "b"]), [1.0, 2, 3])), "one number or 2"),
     "one": (lambda: iv.intervene(SYSTEM, iv.Act(iv.Rotation("a"), 1.0)), "two nodes or more"),
     "overlap": (lambda: iv.intervene(SYSTEM, iv.Act(iv.Product(iv.Scaling(), iv.Shift("b")), 1.0)), "b is in two"),
+    "nested": (
+        lambda: iv.intervene(SYSTEM, iv.Act(iv.Product(iv.Product(iv.Scaling()), iv.Shift("b")), 1.0)),
+        "b is in two",
+    ),
+    "matrix": (lambda: iv.intervene(SYSTEM, iv.Act(iv.Rotation(["a", "b"]), np.ones((2, 2)))), "no rotation matrix"),
     "hard": (lambda: iv.Hard("a", [1.0, 2.0]), "held at one number"),
     "none": (lambda: iv.intervene(SYSTEM, "a"), "str is no intervention"),
     "names": (lambda: q.System(lambda x, t: x, jnp.zeros(2), ["a", "a"]), "the name 'a' is used twice"),

@@ -106,6 +106,18 @@ def test_budgets_are_kept_and_spent_as_the_programme_with_that_constraint_does(b
 
 @hypothesis.given(seeds)
 @hypothesis.settings(max_examples=15)
+def test_where_only_some_may_grow_and_others_may_stay_the_programme_agrees(seed):
+    A, d, c, e = economy(seed)
+    hi = np.where(np.arange(N) % 3 == 0, 1.4, 1.0)
+    budgets = [0.05, 0.3]
+    curve = q.intervention.frontier(A, d, reduce=c, keep=e, budgets=budgets, bounds=(0.0, hi))
+    for k, budget in enumerate(budgets):
+        best = programme(A, d, c, e, 0.0, (0.0, hi), allowed=budget)
+        assert abs(float(curve.outcome[k]) - best) <= 1e-8 * (np.abs(c) @ outputs(A, d))
+
+
+@hypothesis.given(seeds)
+@hypothesis.settings(max_examples=15)
 def test_neither_order_nor_units_nor_the_storage_matter(seed):
     A, d, c, e = economy(seed)
     rng = np.random.default_rng(seed + 1)

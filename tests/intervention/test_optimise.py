@@ -111,7 +111,45 @@ def test_kinks_are_optima_where_they_are_given_as_such():
         iv.optimise(FOLD, 1.0, action=iv.Scaling(), objective=lambda x: jnp.abs(x - 0.3), bounds=(0.5, 1.5))
 
 
+PLAIN = q.System(lambda x, t: t + 0 * x, jnp.array([1.0, 2.0]), ["a", "b"])
+"""x = t, so that optima are those of functions of the element."""
+AT = jnp.array([1.0, 2.0])
+
+
+def test_neither_units_nor_where_the_search_begins_decide():
+    """Every expected element is that of a function of two numbers, by hand."""
+    large = q.System(lambda x, t: t + 0 * x, jnp.array([1e12, 1.0]), ["money", "share"])
+    action = iv.Product(iv.Shift("money"), iv.Scaling("share"))
+    bounds = (-5e11, 0.5), (5e11, 1.5)
+    found = iv.optimise(
+        large, jnp.array([1e12, 1.0]), action=action, objective=lambda x: x[0] / 1e12 + x[1], bounds=bounds
+    )
+    np.testing.assert_allclose(np.concatenate(found.element), [-5e11, 0.5], rtol=1e-9)
+    steep = iv.optimise(
+        PLAIN, AT, action=iv.Shift(), objective=lambda x: -1e8 * x[0] + x[1], bounds=([-10, -6], [5, 10])
+    )
+    np.testing.assert_allclose(steep.element, [5, -6], rtol=1e-9)
+    inside = iv.optimise(PLAIN, AT, action=iv.Shift(), objective=lambda x: 1e-12 * ((x[0] - 3) ** 2 + (x[1] - 4) ** 2))
+    np.testing.assert_allclose(inside.element, [2, 2], rtol=1e-6)
+    both = iv.optimise(PLAIN, AT, action=iv.Affine("b"), objective=lambda x: x[1], bounds=((0.5, -1e-3), (1.5, 1e-3)))
+    np.testing.assert_allclose(both.element[:, 0], [0.5, -1e-3], rtol=1e-9)
+    # At the identity -(x - 1)^2 is stationary, and is its maximum.
+    saddle = iv.optimise(PLAIN, AT, action=iv.Shift("a"), objective=lambda x: -((x[0] - 1) ** 2), bounds=(-1.0, 2.0))
+    assert float(saddle.objective) in (pytest.approx(-1), pytest.approx(-4))
+    assert abs(float(saddle.element[0])) > 0.9
+
+
+def test_defaults_of_functions_are_the_users_own():
+    for w in (1.0, 2.0):
+        found = iv.optimise(PLAIN, AT, action=iv.Shift("a"), objective=lambda x, w=w: w * x[0], bounds=(0.5, 3.0))
+        assert float(found.objective) == pytest.approx(1.5 * w)
+    turned = iv.optimise(PLAIN, AT, action=iv.Rotation(), objective=lambda x: -x[0], bounds=(-0.5, 0.5))
+    again = q.solve(iv.intervene(PLAIN, turned.intervention), AT).value
+    np.testing.assert_allclose(again, turned.x, rtol=1e-12)
+
+
 WRONG = {
+    "nothing": ({"objective": []}, "objective is empty"),
     "objective": ({"objective": lambda x: jnp.ones(3) * x}, "returns 3 numbers"),
     "term": ({"objective": [3.0]}, "a term that is no function"),
     "order": ({"bounds": (2.0, 1.0)}, "in the wrong order"),

@@ -1,10 +1,11 @@
 """Interventions in systems in equilibrium: the best ones, with a certificate, and those that leave a node as it was."""
 
-from .actions import AbstractAction, Affine, ParameterScaling, Product, Rotation, Scaling, Shift
+from .actions import Affine, ParameterScaling, Product, Rotation, Scaling, Shift
 from .compartments import Compartments, compartments
 from .diagnosis import Diagnosis, diagnose
 from .frontier import Frontier, frontier
 from .graph import Graph, graph
+from .groups import AbstractAction
 from .interventions import AbstractIntervention, Act, Hard, Soft, intervene
 from .invariance import Invariant, invariant
 from .optimum import Optimum, optimise

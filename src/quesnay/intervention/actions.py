@@ -1,106 +1,19 @@
 """Lie groups that act on systems: scaling, shift, affine maps and rotation of assignments, scaling of parameters, products."""
 
-import abc
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float, Int, PyTree
-from numpy.typing import ArrayLike
+from jaxtyping import Array, PyTree
 
 from quesnay._checks import floating, require, whole
 from quesnay._errors import InputError
-from quesnay.equilibrium import System
 
-from .flat import Nodes, positions, vector
-
-Element = Any
-"""A group element: an array, or a tuple of elements for a product."""
-
-
-class AbstractAction(eqx.Module):
-    """A Lie group and its action on the assignments of a system: the identity gives the model back, and actions compose."""
-
-    @abc.abstractmethod
-    def dimension(self, system: System) -> int:
-        """Return the dimension m of the group."""
-
-    @abc.abstractmethod
-    def exp(self, system: System, u: Float[Array, " m"]) -> Element:
-        """Return the group element with coordinates u in the Lie algebra; zeros are the identity."""
-
-    @abc.abstractmethod
-    def log(self, system: System, g: Any) -> Float[Array, " m"]:
-        """Return coordinates of an element, or of a bound of elements: numbers are spread over all dimensions."""
-
-    @abc.abstractmethod
-    def compose(self, g: Element, h: Element) -> Element:
-        """Return `g h`, which acts as h and then g."""
-
-    @abc.abstractmethod
-    def inverse(self, g: Element) -> Element:
-        """Return the element that undoes g."""
-
-    @abc.abstractmethod
-    def on(self, system: System, g: Element) -> System:
-        """Return the system whose assignments g has acted on."""
-
-    def element(self, system: System, g: Any) -> Element:
-        """Return a group element from what a user gives for one, or raise `InputError`."""
-        u = self.log(system, g)
-        require(np.isfinite, f"{type(self).__name__}: the element is at the edge of the group, which is open.", u)
-        return self.exp(system, u)
-
-
-def _frozen(nodes: Any) -> Any:
-    return tuple(nodes) if isinstance(nodes, Iterable) and not isinstance(nodes, str) else nodes
-
-
-class AbstractNodeAction(AbstractAction):
-    """An action on the values of the assignments of some nodes; of all where `nodes` is None."""
-
-    nodes: eqx.AbstractVar[Nodes | None]
-
-    @staticmethod
-    @abc.abstractmethod
-    def move(g: Element, y: Float[Array, " k"]) -> Float[Array, " k"]:
-        """Return `g y`, what becomes of the values of the assignments."""
-
-    def on(self, system, g):
-        at = jnp.array(positions(system, self.nodes))
-        # Which nodes these are is in the positions alone, so that programs are compiled once for all of them.
-        moved = _Moved(system.f, system.x0, type(self).move, at, g)
-        return eqx.tree_at(lambda s: s.f, system, moved)
-
-
-class _Moved(eqx.Module):
-    f: Callable
-    form: PyTree
-    move: Callable
-    at: Int[Array, " k"]
-    g: Element
-
-    def __call__(self, x, theta):
-        y = vector(self.f(x, theta))
-        return ravel_pytree(self.form)[1](y.at[self.at].set(self.move(self.g, y[self.at])))
-
-
-def _spread(name: str, value: ArrayLike, m: int) -> Float[Array, " m"]:
-    array = floating(value, f"the element of {name}")
-    if array.shape not in ((), (m,)):
-        raise InputError(f"{name} takes one number or {m}, one for each dimension; there are {array.shape}.")
-    require(lambda v: ~np.isnan(v), f"the element of {name} has entries that are not numbers.", array)
-    return jnp.broadcast_to(array, (m,))
-
-
-def _factors(name: str, value: ArrayLike, m: int) -> Float[Array, " m"]:
-    factors = _spread(name, value, m)
-    require(lambda v: v >= 0, f"{name} takes positive factors; one given is negative.", factors)
-    return jnp.log(factors)
+from .flat import Nodes, positions
+from .groups import AbstractAction, AbstractNodeAction, factors, frozen, opened, sizes, spread
 
 
 class Scaling(AbstractNodeAction):
@@ -116,7 +29,7 @@ class Scaling(AbstractNodeAction):
     Besserve and Schoelkopf (2022), section 3.2.
     """
 
-    nodes: Nodes | None = eqx.field(static=True, converter=_frozen, default=None)
+    nodes: Nodes | None = eqx.field(static=True, converter=frozen, default=None)
 
     def dimension(self, system):
         return len(positions(system, self.nodes))
@@ -125,7 +38,13 @@ class Scaling(AbstractNodeAction):
         return jnp.exp(u)
 
     def log(self, system, g):
-        return _factors("Scaling", g, self.dimension(system))
+        return factors("Scaling", g, self.dimension(system))
+
+    def unit(self, system, x):
+        return jnp.ones(self.dimension(system))
+
+    def element(self, system, g):
+        return opened(self, system, g)
 
     def compose(self, g, h):
         return g * h
@@ -151,7 +70,7 @@ class Shift(AbstractNodeAction):
     Rothenhaeusler et al. (2015), on shift interventions.
     """
 
-    nodes: Nodes | None = eqx.field(static=True, converter=_frozen, default=None)
+    nodes: Nodes | None = eqx.field(static=True, converter=frozen, default=None)
 
     def dimension(self, system):
         return len(positions(system, self.nodes))
@@ -160,7 +79,13 @@ class Shift(AbstractNodeAction):
         return u
 
     def log(self, system, g):
-        return _spread("Shift", g, self.dimension(system))
+        return spread("Shift", g, self.dimension(system))
+
+    def unit(self, system, x):
+        return sizes(x, positions(system, self.nodes))
+
+    def element(self, system, g):
+        return opened(self, system, g)
 
     def compose(self, g, h):
         return g + h
@@ -185,7 +110,7 @@ class Affine(AbstractNodeAction):
         As for `Scaling`.
     """
 
-    nodes: Nodes | None = eqx.field(static=True, converter=_frozen, default=None)
+    nodes: Nodes | None = eqx.field(static=True, converter=frozen, default=None)
 
     def dimension(self, system):
         return 2 * len(positions(system, self.nodes))
@@ -199,7 +124,14 @@ class Affine(AbstractNodeAction):
         pair = floating(g, "the element of Affine")
         if pair.shape not in ((2,), (2, k)):
             raise InputError(f"Affine takes (alpha, b), two numbers or an array (2, {k}); there is {pair.shape}.")
-        return jnp.concatenate([_factors("Affine", pair[0], k), _spread("Affine", pair[1], k)])
+        return jnp.concatenate([factors("Affine", pair[0], k), spread("Affine", pair[1], k)])
+
+    def unit(self, system, x):
+        size = sizes(x, positions(system, self.nodes))
+        return jnp.concatenate([jnp.ones_like(size), size])
+
+    def element(self, system, g):
+        return opened(self, system, g)
 
     def compose(self, g, h):
         return jnp.stack([g[0] * h[0], g[0] * h[1] + g[1]])
@@ -228,7 +160,7 @@ class Rotation(AbstractNodeAction):
     Besserve, Shajarisales, Schoelkopf and Janzing (2018).
     """
 
-    nodes: Nodes | None = eqx.field(static=True, converter=_frozen, default=None)
+    nodes: Nodes | None = eqx.field(static=True, converter=frozen, default=None)
 
     def dimension(self, system):
         k = len(positions(system, self.nodes))
@@ -242,7 +174,21 @@ class Rotation(AbstractNodeAction):
         return jax.scipy.linalg.expm(upper - upper.T)
 
     def log(self, system, g):
-        return _spread("Rotation", g, self.dimension(system))
+        return spread("Rotation", g, self.dimension(system))
+
+    def element(self, system, g):
+        k, given = len(positions(system, self.nodes)), floating(g, "the element of Rotation")
+        if given.shape != (k, k):
+            return opened(self, system, g)
+        require(
+            lambda R: np.allclose(R @ R.T, np.eye(k), atol=1e-6) and np.linalg.det(R) > 0,
+            "the element of Rotation is no rotation matrix; give angles, or R with R R' = 1 and determinant 1.",
+            given,
+        )
+        return given
+
+    def unit(self, system, x):
+        return jnp.ones(self.dimension(system))
 
     def compose(self, g, h):
         return g @ h
@@ -262,7 +208,7 @@ class ParameterScaling(AbstractAction):
     ----------
     change:
         Function of (g, theta), g (m,), that returns theta in the same form: an action, so that `change(1, theta)` is theta and
-        `change(g, change(h, theta))` is `change(g h, theta)`; both are checked.
+        `change(g, change(h, theta))` is `change(g h, theta)`; `optimise` and `invariant` check both.
     size:
         Number of factors m.
     """
@@ -282,7 +228,13 @@ class ParameterScaling(AbstractAction):
         return jnp.exp(u)
 
     def log(self, system, g):
-        return _factors("ParameterScaling", g, self.size)
+        return factors("ParameterScaling", g, self.size)
+
+    def unit(self, system, x):
+        return jnp.ones(self.dimension(system))
+
+    def element(self, system, g):
+        return opened(self, system, g)
 
     def compose(self, g, h):
         return g * h
@@ -306,6 +258,8 @@ class _Changed(eqx.Module):
 class Product(AbstractAction):
     """Several actions at once, on different nodes (or parameters), so that they commute; elements are tuples.
 
+    Products in products are taken apart.
+
     Parameters
     ----------
     actions:
@@ -317,7 +271,8 @@ class Product(AbstractAction):
     def __init__(self, *actions: AbstractAction):
         if not actions or not all(isinstance(action, AbstractAction) for action in actions):
             raise InputError("Product takes actions, such as Scaling(...) and Shift(...).")
-        self.actions = actions
+        nested = [action.actions if isinstance(action, Product) else (action,) for action in actions]
+        self.actions = tuple(action for group in nested for action in group)
 
     def dimension(self, system):
         taken: set[int] = set()
@@ -332,8 +287,8 @@ class Product(AbstractAction):
         return sum(action.dimension(system) for action in self.actions)
 
     def exp(self, system, u):
-        sizes = np.cumsum([action.dimension(system) for action in self.actions])[:-1]
-        parts = jnp.split(u, sizes)
+        ends = np.cumsum([action.dimension(system) for action in self.actions])[:-1]
+        parts = jnp.split(u, ends)
         return tuple(action.exp(system, part) for action, part in zip(self.actions, parts, strict=True))
 
     def log(self, system, g):
@@ -344,6 +299,22 @@ class Product(AbstractAction):
                 f"Product has {len(self.actions)} actions; give an element for each, there are {len(given)}."
             )
         return jnp.concatenate([action.log(system, h) for action, h in zip(self.actions, given, strict=True)])
+
+    def unit(self, system, x):
+        return jnp.concatenate([action.unit(system, x) for action in self.actions])
+
+    def element(self, system, g):
+        self.dimension(system)
+        given = self._each(g)
+        return tuple(action.element(system, h) for action, h in zip(self.actions, given, strict=True))
+
+    def _each(self, g: Any) -> Any:
+        given = g if isinstance(g, tuple | list) else (g,) * len(self.actions)
+        if len(given) != len(self.actions):
+            raise InputError(
+                f"Product has {len(self.actions)} actions; give an element for each, there are {len(given)}."
+            )
+        return given
 
     def compose(self, g, h):
         return tuple(a.compose(i, j) for a, i, j in zip(self.actions, g, h, strict=True))

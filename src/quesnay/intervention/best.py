@@ -76,12 +76,22 @@ def lower_bound(setting: Setting, penalty: Array, chosen: Policy | Vertex) -> tu
     s = setting
     if isinstance(chosen, Vertex):
         slope = s.cost + penalty * s.weight * chosen.side
-        w, slope = programme.multipliers(s.economy, chosen, slope)
-        slope = jnp.clip(slope, s.cost - penalty * s.weight, s.cost + penalty * s.weight)
-    else:
-        slope = s.cost - penalty * s.weight
-        w = s.economy.worth(chosen.alpha, slope, chosen.worth, policy.INNER)
-    return policy.bound(s.economy, slope, w, s.lo, s.hi, s.largest) - (slope - s.cost) @ s.base, w
+        ours, theirs = programme.multipliers(s.economy, chosen, slope), (chosen.dual, s.cost + chosen.lean)
+        # Where more equations hold than a vertex takes, those taken may price what is bound by another one.
+        pairs = [
+            (w, jnp.clip(slope, s.cost - penalty * s.weight, s.cost + penalty * s.weight))
+            for w, slope in (ours, theirs)
+        ]
+        bounds = [_bound(s, w, slope) for w, slope in pairs]
+        better = bounds[1] > bounds[0]
+        return jnp.maximum(*bounds), jnp.where(better, pairs[1][0], pairs[0][0])
+    slope = s.cost - penalty * s.weight
+    w = s.economy.worth(chosen.alpha, slope, chosen.worth, policy.INNER)
+    return _bound(s, w, slope), w
+
+
+def _bound(s: Setting, w: Array, slope: Array) -> Array:
+    return policy.bound(s.economy, slope, w, s.lo, s.hi, s.largest) - (slope - s.cost) @ s.base
 
 
 def appraise(setting: Setting, penalty: Array, chosen: Policy | Vertex, u: Array) -> Best:
@@ -119,6 +129,9 @@ def for_budget(setting: Setting, allowed: Array) -> tuple[Best, Array]:
     free = choose(frozen, jnp.zeros_like(allowed), zero)
     none = eqx.tree_at(lambda s: s.cost, frozen, zero)
     still = choose(none, jnp.ones_like(allowed), zero)
+    if isinstance(still, Vertex):
+        idle = jnp.all((frozen.lo <= 1) & (frozen.hi >= 1))
+        still = jax.tree.map(partial(jnp.where, idle), programme.at_base(frozen.base), still)
     rounding = ROUNDING * jnp.finfo(zero.dtype).eps
     nothing = rounding * (jnp.abs(frozen.cost) @ frozen.largest)
     least = line(still)[1]

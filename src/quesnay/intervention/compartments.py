@@ -109,11 +109,16 @@ def compartments(
         raise InputError(f"parts has {system.nodes[i]} {counted[i]} times; put every node into one compartment.")
     kept = {name: positions(system, held[name], "held") if name in held else () for name in names}
     depends = graph(system, theta).depends
+    for name in names:
+        foreign = [j for j in kept[name] if j not in nodes[name]]
+        if foreign:
+            raise InputError(f"held: {system.nodes[foreign[0]]} is no node of {name!r}; name one of its own.")
     outgoing = tuple(
         tuple(j for j in nodes[name] if depends[[k for k in range(len(counted)) if k not in nodes[name]], j].any())
         for name in names
     )
-    x = _combined(system, theta, [interventions.get(name, ()) for name in names])
+    choices = [_listed(interventions.get(name, ())) for name in names]
+    x = _combined(system, theta, choices)
     return Compartments(
         names,
         tuple(tuple(system.nodes[j] for j in group) for group in outgoing),
@@ -125,6 +130,10 @@ def compartments(
         jnp.asarray([_change(np.moveaxis(x, k, -2), nodes[name], -2) for k, name in enumerate(names)]),
         jnp.asarray([_change(x, kept[name], None) for name in names]),
     )
+
+
+def _listed(given: AbstractIntervention | Sequence[AbstractIntervention]) -> Sequence[AbstractIntervention]:
+    return (given,) if isinstance(given, AbstractIntervention) else tuple(given)
 
 
 def _combined(system: System, theta: PyTree, choices: list[Sequence[AbstractIntervention]]) -> np.ndarray:
@@ -148,5 +157,6 @@ def _change(x: np.ndarray, nodes: Sequence[int], own: int | None) -> float:
         return 0.0
     values = x[..., list(nodes)]
     flat = values.reshape(-1, *values.shape[-2:]) if own else values.reshape(-1, 1, values.shape[-1])
-    scale = np.maximum(np.abs(flat[:1]), np.finfo(float).tiny)
+    base = np.abs(flat[:1])
+    scale = np.where(base > 0, base, np.abs(flat).max() or 1)
     return float(np.max(np.abs(flat - flat[:1]) / scale))

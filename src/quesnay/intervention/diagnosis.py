@@ -146,10 +146,13 @@ def diagnose(
     rank = int(np.sum(told > RANK * told[0])) if told[0] > 0 else 0
 
     changed = system if intervention is None else intervention.on(system)
-    closed = hold(changed, theta, nodes, point.x[j], point.x)
-    loop, response = one - np.asarray(closed.jacobian), _by_free(changed, theta, closed.x, free)
-    loop[k], response[k] = one[j], moved[j]
-    response = np.linalg.solve(loop, response)
+    derivative, floor = slope(jnp.asarray(_by_nodes(changed, theta, point.x)), j, k), 1.0
+    if abs(float(derivative)) > RANK:
+        closed = hold(changed, theta, nodes, point.x[j], point.x)
+        loop, response = one - np.asarray(closed.jacobian), _by_free(changed, theta, closed.x, free)
+        loop[k], response[k] = one[j], moved[j]
+        response = np.linalg.solve(loop, response)
+        derivative, floor = slope(closed.jacobian, j, k), _untold(response[k], response[at])
     return Diagnosis(
         solvability=jnp.asarray(_sizes(one - jacobian)[-1]),
         rest=jnp.asarray(rest[-1]),
@@ -158,8 +161,8 @@ def diagnose(
         parameters=forced.shape[1],
         parents=tuple(system.nodes[p] for p in nodes.parents),
         parents_condition=jnp.asarray(told[0] / told[-1] if rank == forced.shape[1] else np.inf),
-        derivative=slope(closed.jacobian, j, k),
-        floor=jnp.asarray(_untold(response[k], response[at])),
+        derivative=derivative,
+        floor=jnp.asarray(floor),
     )
 
 
@@ -189,6 +192,12 @@ def triplet(
 
 def hold(system: System, theta: PyTree, nodes: Triplet, target: Float[Array, ""], start: Float[Array, " n"]) -> Point:
     """Return the equilibrium in which the auxiliary node takes whatever value gives the invariant node its target."""
+    steep = float(slope(_by_nodes(system, theta, start), nodes.invariant, nodes.auxiliary))
+    if abs(steep) <= RANK:
+        raise SolveError(
+            f"{system.nodes[nodes.invariant]} does not depend on {system.nodes[nodes.auxiliary]} (derivative {steep:.1g}), "
+            "which therefore cannot hold it; take another auxiliary node."
+        )
     point = _holding(system, theta, nodes.held, target, start)
     if not bool(point.found):
         raise SolveError(
@@ -232,8 +241,13 @@ def _by_free(system: System, theta: PyTree, x: Array, free: PyTree | None) -> np
 
 
 @eqx.filter_jit
+def _by_nodes(system: System, theta: PyTree, x: Array) -> Array:
+    return jax.jacfwd(lambda z: assignments(system, z, theta))(x)
+
+
+@eqx.filter_jit
 def _by_all(system: System, theta: PyTree, x: Array) -> Array:
-    flat, unravel = ravel_pytree(theta)
+    flat, unravel = ravel_pytree(jax.tree.map(lambda leaf: jnp.asarray(leaf, float), theta))
     return jax.jacfwd(lambda t: assignments(system, x, unravel(t)))(flat)
 
 

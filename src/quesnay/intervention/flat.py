@@ -6,6 +6,7 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, PyTree
 
@@ -51,7 +52,8 @@ def positions(system: System, nodes: Nodes | None, name: str = "nodes") -> tuple
     """Return the positions of nodes given by name or position; of all where None is given."""
     if nodes is None:
         return tuple(range(len(system.nodes)))
-    listed = [nodes] if isinstance(nodes, int | str) else list(nodes)
+    single = isinstance(nodes, int | str | np.integer)
+    listed = [nodes] if single else list(nodes)
     found = tuple(position(system, node, name) for node in listed)
     if len(set(found)) != len(found) or not found:
         raise InputError(f"{name} names {'nothing' if not found else 'a node twice'}; give every node once.")

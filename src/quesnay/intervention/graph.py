@@ -59,11 +59,12 @@ class Graph(eqx.Module):
         return f"Graph of {len(self.nodes)} nodes and {int(self.depends.sum())} arrows, {cyclic} nodes in cycles"
 
     def _at(self, node: int | str) -> int:
-        if node in self.nodes:
+        if isinstance(node, str) and node in self.nodes:
             return self.nodes.index(node)
-        if isinstance(node, str) or not 0 <= node < len(self.nodes):
+        number = -1 if isinstance(node, bool) or not isinstance(node, int | np.integer) else int(node)
+        if not 0 <= number < len(self.nodes):
             raise InputError(f"{node!r} is no node of the graph; it has {', '.join(self.nodes[:8])}.")
-        return node
+        return number
 
 
 def graph(system, theta: PyTree) -> Graph:
@@ -92,7 +93,8 @@ def graph(system, theta: PyTree) -> Graph:
     n = point.x.size
     # The points are the same in every call: what a graph has does not depend on chance.
     shift = jax.random.uniform(jax.random.key(0), (POINTS, n), minval=-1.0, maxval=1.0)
-    scale = jnp.where(point.x != 0, jnp.abs(point.x), jnp.max(jnp.abs(point.x)))
+    largest = jnp.max(jnp.abs(point.x))
+    scale = jnp.where(point.x != 0, jnp.abs(point.x), jnp.where(largest > 0, largest, 1))
     around = point.x + SPREAD * shift * scale
     jacobians = _jacobians(system, theta, around)
     seen = np.concatenate([np.asarray(point.jacobian)[None], np.asarray(jacobians)])

@@ -15,8 +15,9 @@ from quesnay._checks import concrete, floating
 from quesnay._errors import InputError
 from quesnay.equilibrium import System
 
-from .actions import AbstractAction, ParameterScaling, Product
+from .actions import ParameterScaling, Product
 from .flat import checked, position, vector
+from .groups import AbstractAction
 
 
 class AbstractIntervention(eqx.Module):

@@ -12,10 +12,11 @@ from quesnay._checks import positive, whole
 from quesnay._errors import InputError, SolveError
 from quesnay.equilibrium import System
 
-from .actions import AbstractAction, Scaling
+from .actions import Scaling
 from .branches import Range, follow, require_found
 from .diagnosis import Triplet, hold, holding, slope, triplet
 from .flat import checked, equilibrium, observed
+from .groups import AbstractAction
 from .interventions import AbstractIntervention, Act, Soft, lawful, replaced
 from .soft import MLP, AbstractAssignment, Implicit
 
@@ -200,6 +201,7 @@ def _soft(
         held = hold(changed, span.theta(span.middle), nodes, start[nodes.invariant], start)
         steep = slope(held.jacobian, nodes.invariant, nodes.auxiliary)
         return ClosedLoop(system, nodes.held, start, steep), (*names, system.nodes[nodes.invariant], "the parameters")
+    hold(changed, span.theta(span.middle), nodes, start[nodes.invariant], start)
     points = span.points(samples, 1)
     reference, found, _ = follow(system, span, start, points)
     require_found(found, span, points, "The model without intervention has no equilibrium")

@@ -13,16 +13,16 @@ from quesnay._checks import positive, whole
 from quesnay._errors import InputError, SolveError
 from quesnay.equilibrium import System
 
-from .actions import AbstractAction
 from .flat import checked, like, observed, solvability
+from .groups import AbstractAction
 from .interventions import Act, lawful
 from .problem import Problem
-from .search import Branch, Found, Limits, search
+from .search import Branch, Found, Limits, search, total
 from .terms import Absolute, Constraint
 
 
 class Optimum(eqx.Module):
-    """A local optimum: no small change of the element within the bounds and constraints lowers the objective.
+    """A local optimum: the first-order conditions hold, and no point beside it that was tried is better.
 
     Attributes
     ----------
@@ -135,6 +135,8 @@ def optimise(
     """
     tolerance, max_steps = positive(tolerance, "tolerance"), whole(max_steps, "max_steps", "number of steps")
     terms = list(objective) if isinstance(objective, Sequence) else [objective]
+    if not terms:
+        raise InputError("objective is empty; give a function of x, or several.")
     for term in terms:
         if not (isinstance(term, Absolute) or callable(term)):
             raise InputError(
@@ -152,7 +154,9 @@ def optimise(
     base = observed(system, theta)
     lo, hi = _bounds(problem, bounds)
     sizes = problem.sizes(lo.size)
-    branch = Branch(problem, np.clip(np.zeros(lo.size), lo, hi), np.asarray(base.x))
+    unit = _units(problem, lo, hi, base.x)
+    lo, hi = lo / unit, hi / unit
+    branch = Branch(problem, unit, np.clip(np.zeros(lo.size), lo, hi), np.asarray(base.x))
     if not branch.last.found:
         raise SolveError(
             "There is no equilibrium at the bounds, from which the search would begin; take bounds that hold the identity."
@@ -160,10 +164,16 @@ def optimise(
     low, high = (_spread([getattr(part, end) for part in constraints], sizes[1]) for end in ("low", "high"))
     limits = Limits(lo, hi, low, high, _spread([part.weight for part in absolute], sizes[0]))
     found = search(branch, limits, tolerance, max_steps)
-    best = _optimum(problem, base.x, found, limits, sizes[1], branch.count)
+    best = _optimum(problem, base.x, found, limits, sizes[1], branch)
     if throw and not max(found.stationarity, found.violation) <= tolerance:
-        raise SolveError(_failure(problem, best, found, limits, branch))
+        raise SolveError(_failure(problem, best, found, branch, tolerance))
     return best
+
+
+def _units(problem: Problem, lo: np.ndarray, hi: np.ndarray, x: Array) -> np.ndarray:
+    """Return what coordinates are measured in: their range where they have one that is smaller than their unit."""
+    unit, span = np.asarray(problem.action.unit(problem.system, x)), hi - lo
+    return np.where(np.isfinite(span) & (span > 0), np.minimum(unit, span), unit)
 
 
 def _bounds(problem: Problem, bounds: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -190,15 +200,8 @@ def _spread(values: list[Array], sizes: list[int]) -> np.ndarray:
     return np.concatenate([np.zeros(0), *parts])
 
 
-def _objective(value: Array | np.ndarray, limits: Limits) -> Array:
-    value = jnp.asarray(value)
-    return value[0] + limits.weight @ jnp.abs(value[1 : 1 + limits.weight.size])
-
-
-def _optimum(
-    problem: Problem, base: Array, found: Found, limits: Limits, sizes: list[int], evaluations: int
-) -> Optimum:
-    system, action, u = problem.system, problem.action, jnp.asarray(found.u)
+def _optimum(problem: Problem, base: Array, found: Found, limits: Limits, sizes: list[int], branch: Branch) -> Optimum:
+    system, action, u = problem.system, problem.action, jnp.asarray(branch.unit * found.u)
     r, cuts = limits.weight.size, np.cumsum(sizes)[:-1]
     element, x = action.exp(system, u), jnp.asarray(found.values.x)
     without, _ = problem.value(jnp.zeros(u.size), base)
@@ -209,22 +212,22 @@ def _optimum(
     return Optimum(
         element=element,
         x=like(system, x),
-        objective=_objective(found.values.value, limits),
-        base=_objective(without, limits),
+        objective=jnp.asarray(total(found.values.value, limits)),
+        base=jnp.asarray(total(np.asarray(without), limits)),
         values=tuple(map(jnp.asarray, np.split(found.values.value[1 + r :], cuts))) if sizes else (),
         multipliers=tuple(map(jnp.asarray, np.split(gain, cuts))) if sizes else (),
-        lower=jnp.asarray(found.lower),
-        upper=jnp.asarray(found.upper),
+        lower=jnp.asarray(found.lower / branch.unit),
+        upper=jnp.asarray(found.upper / branch.unit),
         stationarity=jnp.asarray(found.stationarity),
         violation=jnp.asarray(found.violation),
         solvability=solvability(point.jacobian),
         by_theta=problem.by_theta(u, x, jnp.asarray(found.dual)),
-        evaluations=evaluations,
+        evaluations=branch.count,
         intervention=Act(action, element),
     )
 
 
-def _failure(problem: Problem, best: Optimum, found: Found, limits: Limits, branch: Branch) -> str:
+def _failure(problem: Problem, best: Optimum, found: Found, branch: Branch, tolerance: float) -> str:
     last = f"the last good element is {np.array2string(np.asarray(jax.tree.leaves(best.element)[0]), precision=4, threshold=6)}"
     state = f"{last}, with the objective {float(best.objective):.6g}; throw=False returns it."
     if branch.losses:
@@ -232,7 +235,7 @@ def _failure(problem: Problem, best: Optimum, found: Found, limits: Limits, bran
             f"The action leaves the neighbourhood in which the system has its equilibrium (smallest singular value of I - J "
             f"{float(best.solvability):.2g}); narrow the bounds; {state}"
         )
-    if found.violation > found.stationarity:
+    if found.violation > tolerance:
         missed = [
             float(jnp.max(jnp.maximum(part.low - value, value - part.high)))
             for part, value in zip(problem.constraints, best.values, strict=True)

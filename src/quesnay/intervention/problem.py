@@ -10,8 +10,8 @@ from jaxtyping import Array, Float, PyTree
 from quesnay._errors import InputError
 from quesnay.equilibrium import System
 
-from .actions import AbstractAction
 from .flat import Point, equilibrium, like
+from .groups import AbstractAction
 from .terms import Absolute, Constraint, Function, evaluated
 
 

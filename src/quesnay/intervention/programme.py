@@ -40,6 +40,8 @@ class Vertex(NamedTuple):
         held, it leans to the side that keeps it at its bound.
     worth, steps:
         As for `policy.Policy`: zeros, and -1.
+    dual, lean:
+        HiGHS's own worths of assignments and of base outputs (n,), to its tolerance.
     """
 
     account: Int[Array, " n"]
@@ -48,6 +50,16 @@ class Vertex(NamedTuple):
     side: Float[Array, " n"]
     worth: Float[Array, " n"]
     steps: Int[Array, ""]
+    dual: Float[Array, " n"]
+    lean: Float[Array, " n"]
+
+
+def at_base(base: Float[Array, " n"]) -> Vertex:
+    """Return the vertex at which every account has its base output."""
+    n, zero = base.size, jnp.zeros_like(base)
+    return Vertex(
+        jnp.arange(n, dtype=jnp.int32), jnp.ones_like(base), jnp.ones(n, bool), zero, zero, jnp.asarray(-1), zero, zero
+    )
 
 
 def solve(
@@ -68,11 +80,11 @@ def solve(
         jax.ShapeDtypeStruct((n,), jnp.int32),
         jax.ShapeDtypeStruct((n,), cost.dtype),
         jax.ShapeDtypeStruct((n,), jnp.bool_),
-        jax.ShapeDtypeStruct((n,), cost.dtype),
+        *(jax.ShapeDtypeStruct((n,), cost.dtype),) * 3,
     )
     numbers = jax.lax.stop_gradient((economy.matrix, economy.final_demand, cost, weight, lo, hi, base))
-    account, alpha, held, side = jax.pure_callback(_vertex, form, *numbers, vmap_method="sequential")
-    return Vertex(account, alpha, held, side, jnp.zeros_like(cost), jnp.asarray(-1))
+    account, alpha, held, side, dual, lean = jax.pure_callback(_vertex, form, *numbers, vmap_method="sequential")
+    return Vertex(account, alpha, held, side, jnp.zeros_like(cost), jnp.asarray(-1), dual, lean)
 
 
 def outputs(economy: Assignments, vertex: Vertex, base: Float[Array, " n"]) -> Float[Array, " n"]:
@@ -97,11 +109,12 @@ def _equations(economy: Assignments, vertex: Vertex) -> Float[Array, "n n"]:
     return jnp.where(vertex.held[:, None], one, one - rest)
 
 
-def _vertex(matrix, d, cost, weight, lo, hi, base) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _vertex(matrix, d, cost, weight, lo, hi, base) -> tuple[np.ndarray, ...]:
     precision = np.asarray(cost).dtype
     matrix, d, cost, weight, lo, hi, base = (np.asarray(v, float) for v in (matrix, d, cost, weight, lo, hi, base))
     n = len(d)
-    failed = np.arange(n, dtype=np.int32), np.full(n, np.nan, precision), np.zeros(n, bool), np.zeros(n, precision)
+    nothing = np.zeros(n, precision)
+    failed = np.arange(n, dtype=np.int32), np.full(n, np.nan, precision), np.zeros(n, bool), nothing, nothing, nothing
     entries, one = sp.csr_array(matrix), sp.eye_array(n)
     scale = (np.abs(cost) + weight).sum() or 1.0
     constraints = [
@@ -132,7 +145,8 @@ def _vertex(matrix, d, cost, weight, lo, hi, base) -> tuple[np.ndarray, np.ndarr
         return failed
     account, kind, side = _polished(matrix, d, cost, weight, lo, hi, base, chosen % n, chosen // n)
     alpha = np.where(kind == AT_HI, hi[account], lo[account])
-    return account.astype(np.int32), alpha.astype(precision), kind == HELD, side.astype(precision)
+    duals = (scale * (to_lo - to_hi)).astype(precision), (scale * (above - below)).astype(precision)
+    return account.astype(np.int32), alpha.astype(precision), kind == HELD, side.astype(precision), *duals
 
 
 def _polished(matrix, d, cost, weight, lo, hi, base, account, kind) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -143,6 +157,7 @@ def _polished(matrix, d, cost, weight, lo, hi, base, account, kind) -> tuple[np.
     n = len(d)
     single = np.bincount(account, minlength=n)[account] == 1
     one, side = np.eye(n)[account], np.zeros(n)
+    kept, least = None, np.inf
     for _ in range(MAX_MOVES):
         held = kind == HELD
         alpha = np.where(kind == AT_HI, hi[account], lo[account])
@@ -156,12 +171,18 @@ def _polished(matrix, d, cost, weight, lo, hi, base, account, kind) -> tuple[np.
             y = np.linalg.solve(rows.T, slope)
         except np.linalg.LinAlgError:
             break
+        asked, loss = matrix @ u + d, cost @ u + weight @ np.abs(u - base)
+        slack = NEAR * np.maximum(base, u)
+        feasible = np.all((u <= hi * asked + slack) & (u >= lo * asked - slack))
+        if kept is not None and not (feasible and loss <= least + NEAR * abs(least)):
+            return kept
+        kept, least = (account, kind.copy(), side.copy()), loss
         w = np.zeros(n)
         np.add.at(w, account, np.where(held, 0, y))
         room = (np.abs(cost) + weight + matrix.T @ (hi * np.abs(w)))[account] * ROUNDING * np.finfo(float).eps
-        kept, least, most = slope[account] - y, (cost - weight)[account], (cost + weight)[account]
-        down = single & ((kind == AT_HI) & (y > room) | held & (kept < least - room))
-        up = single & ((kind == AT_LO) & (y < -room) | held & (kept > most + room))
+        slopes, lowest, highest = slope[account] - y, (cost - weight)[account], (cost + weight)[account]
+        down = single & ((kind == AT_HI) & (y > room) | held & (slopes < lowest - room))
+        up = single & ((kind == AT_LO) & (y < -room) | held & (slopes > highest + room))
         if not (down | up).any():
             break
         kind = np.where(down, AT_LO, np.where(up, AT_HI, kind))

@@ -16,12 +16,17 @@ NEAR = 1e-7
 """Share of its scale within which a constraint counts as at its limit, and an absolute value as at its kink."""
 LOSSES = 5
 """How often the search may turn back from where there is no equilibrium before it ends."""
-ROUNDS = 3
+ASIDE, ASKED = 1e-3, 50
+"""How far from a stationary point, in units of the coordinates, and in how many directions a better one is looked for."""
+ROUNDS = 6
 """Searches, each begun where the last one ended, before the result is what it is."""
 
 
 class Limits(NamedTuple):
-    """Bounds of the coordinates (m,), limits of the constraints (c,), and weights of the absolute values (r,)."""
+    """Bounds of the coordinates (m,), limits of the constraints (c,), and weights of the absolute values (r,).
+
+    Coordinates are measured in units of their own, so that none is lost beside another.
+    """
 
     lo: np.ndarray
     hi: np.ndarray
@@ -54,13 +59,22 @@ class Values(NamedTuple):
 class Branch:
     """The equilibria met on the way, on the branch of the observed one; where it ends, the last good one is kept."""
 
-    def __init__(self, problem: Problem, u: np.ndarray, start: np.ndarray):
-        self.problem, self.count, self.losses = problem, 0, 0
+    def __init__(self, problem: Problem, unit: np.ndarray, u: np.ndarray, start: np.ndarray):
+        self.problem, self.unit, self.count, self.losses = problem, unit, 0, 0
         self.u, self.last = u, self._evaluate(u, start)
+        self.first = self.last
 
     def _evaluate(self, u: np.ndarray, near: np.ndarray) -> Values:
         self.count += 1
-        return Values(*(np.asarray(part) for part in self.problem.at(jnp.asarray(u), jnp.asarray(near))))
+        found = self.problem.at(jnp.asarray(self.unit * u), jnp.asarray(near))
+        x, there, value, slope = (np.asarray(part) for part in found)
+        return Values(x, there, value, slope * self.unit)
+
+    def value(self, u: np.ndarray) -> np.ndarray | None:
+        """Return what is asked for at an element near the last one, without going there."""
+        self.count += 1
+        value, point = self.problem.value(jnp.asarray(self.unit * u), jnp.asarray(self.last.x))
+        return np.asarray(value) if bool(point.found) and bool(jnp.all(jnp.isfinite(value))) else None
 
     def at(self, u: np.ndarray) -> Values | None:
         """Return what is asked for at an element, or None where the branch does not lead there."""
@@ -94,43 +108,86 @@ class Found(NamedTuple):
     dual: np.ndarray
     lower: np.ndarray
     upper: np.ndarray
+    left: float
     stationarity: float
     violation: float
 
 
 def search(branch: Branch, limits: Limits, tolerance: float, max_steps: int) -> Found:
     """Return a local optimum, or the best point that was found."""
-    found = conditions(branch.u, branch.last, limits)
-    for _ in range(ROUNDS):
+    found = conditions(branch, limits)
+    for turn in range(ROUNDS):
         try:
-            branch.at(_programmed(branch, limits, max_steps))
+            # Every other search leaves out what bounds hold, beside which the rest may be too small to be seen.
+            branch.at(_programmed(branch, limits, found if turn % 2 else None, max_steps))
+            found = conditions(branch, limits)
+            if max(found.stationarity, found.violation) > tolerance:
+                continue
+            better = _better(branch, found, limits)
+            if better is None:
+                break
+            branch.at(better)
+            found = conditions(branch, limits)._replace(stationarity=np.inf)
         except LostError:
-            return conditions(branch.u, branch.last, limits)
-        found = conditions(branch.u, branch.last, limits)
-        if max(found.stationarity, found.violation) <= tolerance:
-            break
+            return conditions(branch, limits)
     return found
 
 
-def _programmed(branch: Branch, limits: Limits, max_steps: int) -> np.ndarray:
-    """Return where SLSQP goes from the last point, with a variable above each weighted absolute value."""
+def _better(branch: Branch, found: Found, limits: Limits) -> np.ndarray | None:
+    """Return a point beside a stationary one that is better than rounding allows, or None where none of those tried is.
+
+    Stationary points that are no minima, on which a search that begins on an axis of symmetry ends, have some.
+    """
+    m = found.u.size
+    directions = np.eye(m) if m <= ASKED else np.random.default_rng(0).normal(size=(ASKED, m)) / m**0.5
+    price = 2 * np.abs(found.dual[1 + limits.weight.size :])
+
+    def merit(value: np.ndarray) -> float:
+        c = value[1 + limits.weight.size :]
+        missed = np.maximum(np.maximum(limits.low - c, c - limits.high), 0)
+        return total(value, limits) + float(price @ missed)
+
+    here = merit(found.values.value)
+    allowed = np.sqrt(np.finfo(float).eps) * ASIDE * (abs(here) + abs(total(branch.first.value, limits)))
+    for direction in (*directions, *-directions):
+        aside = np.clip(found.u + ASIDE * direction, limits.lo, limits.hi)
+        value = branch.value(aside)
+        if value is not None and merit(value) < here - allowed:
+            return aside
+    return None
+
+
+def total(value: np.ndarray, limits: Limits) -> float:
+    """Return the objective with its absolute terms."""
+    return float(value[0] + limits.weight @ np.abs(value[1 : 1 + limits.weight.size]))
+
+
+def _programmed(branch: Branch, limits: Limits, found: Found | None, max_steps: int) -> np.ndarray:
+    """Return where SLSQP goes from the last point, with a variable above each weighted absolute value.
+
+    Where conditions are given, coordinates at bounds whose multipliers hold them there stay.
+    """
     start, m, r = branch.last, branch.u.size, limits.weight.size
-    size = _size(start, limits)
+    size, stays = _size(start, limits), np.zeros(m, bool)
+    if found is not None:
+        size, stays = found.left or size, (found.lower > 0) | (found.upper > 0)
+    lo, hi = np.where(stays, branch.u, limits.lo), np.where(stays, branch.u, limits.hi)
+    begun, moves = start.value[0], ~stays
     scale = _scales(start, limits)
     weight = limits.weight / size
     equal = limits.low == limits.high
     below, above = (np.isfinite(end) & ~equal for end in (limits.high, limits.low))
 
     def of(z: np.ndarray) -> Values | None:
-        return branch.at(np.clip(z[:m], limits.lo, limits.hi))
+        return branch.at(np.clip(z[:m], lo, hi))
 
     def objective(z):
         at = of(z)
-        return np.inf if at is None else at.value[0] / size + z[m:].sum()
+        return np.inf if at is None else (at.value[0] - begun) / size + z[m:].sum()
 
     def slope(z):
         at = of(z) or branch.last
-        return np.concatenate([at.slope[0] / size, np.ones(r)])
+        return np.concatenate([at.slope[0] * moves / size, np.ones(r)])
 
     def inequalities(z):
         at = of(z) or branch.last
@@ -154,16 +211,16 @@ def _programmed(branch: Branch, limits: Limits, max_steps: int) -> np.ndarray:
 
     given = [{"type": "ineq", "fun": inequalities, "jac": inequality_slopes}]
     given += [{"type": "eq", "fun": equations, "jac": equation_slopes}] if equal.any() else []
-    found = scipy.optimize.minimize(
+    done = scipy.optimize.minimize(
         objective,
         np.concatenate([branch.u, weight * np.abs(start.value[1 : 1 + r])]),
         jac=slope,
-        bounds=[*zip(limits.lo, limits.hi, strict=True), *[(0, None)] * r],
+        bounds=[*zip(lo, hi, strict=True), *[(0, None)] * r],
         constraints=given if r or below.any() or above.any() else given[1:],
         method="SLSQP",
         options={"ftol": 1e-15, "maxiter": max_steps},
     )
-    return np.clip(found.x[:m], limits.lo, limits.hi)
+    return np.clip(done.x[:m], lo, hi)
 
 
 def _size(values: Values, limits: Limits) -> float:
@@ -179,8 +236,13 @@ def _scales(values: Values, limits: Limits) -> np.ndarray:
     return np.where(scale > 0, scale, 1)
 
 
-def conditions(u: np.ndarray, values: Values, limits: Limits) -> Found:
-    """Return the multipliers with which a point is nearest to being stationary, by least squares, and how near that is."""
+def conditions(branch: Branch, limits: Limits) -> Found:
+    """Return the multipliers with which the last point is nearest to being stationary, by least squares, and how near that is.
+
+    What is left of the derivative by each coordinate is measured against what there was at the start, the terms that it is
+    made of, and a small share of all that the objective has changed by.
+    """
+    u, values, first = branch.u, branch.last, branch.first
     r = limits.weight.size
     residual, c = values.value[1 : 1 + r], values.value[1 + r :]
     gradient, by, by_c = values.slope[0], values.slope[1 : 1 + r], values.slope[1 + r :]
@@ -201,11 +263,10 @@ def conditions(u: np.ndarray, values: Values, limits: Limits) -> Found:
     free = np.full(matrix.shape[1] - kinks, np.inf)
     low, high = np.concatenate([-unit[:kinks], np.zeros(free.size)]), np.concatenate([unit[:kinks], free])
     largest = max(_largest(fixed), _largest(gradient), _largest(matrix[:, :kinks])) or 1.0
+    y = np.zeros(0)
     if matrix.shape[1]:
         best = scipy.optimize.lsq_linear(matrix / unit, -fixed / largest, (low / largest, high / largest), tol=1e-14)
         y = best.x * largest / unit
-    else:
-        y = np.zeros(0)
     left = fixed + matrix @ y
     parts = np.split(y, np.cumsum([kinks, int(at_high.sum()), int(at_low.sum()), int(on_lo.sum())]))
     price, limited, lower, upper = (
@@ -218,8 +279,18 @@ def conditions(u: np.ndarray, values: Values, limits: Limits) -> Found:
     limited[at_high] += parts[1]
     limited[at_low] -= parts[2]
     lower[on_lo], upper[on_hi] = parts[3], parts[4]
+    # Where both bounds hold only their difference has a meaning.
+    net = lower - upper
+    lower, upper = np.where(on_lo & on_hi, [np.maximum(net, 0), np.maximum(-net, 0)], [lower, upper])
     dual = np.concatenate([[1.0], price, limited])
-    return Found(u, values, dual, lower, upper, _largest(np.asarray(left)) / largest, _largest(violation))
+    terms = np.abs(matrix[:, : kinks + int(at_high.sum()) + int(at_low.sum())]) @ np.abs(
+        y[: matrix.shape[1] - on_lo.sum() - on_hi.sum()]
+    )
+    begun = np.abs(first.slope[0]) + limits.weight @ np.abs(first.slope[1 : 1 + r])
+    moved = abs(total(values.value, limits) - total(first.value, limits))
+    against = np.maximum(np.maximum(begun, terms), 1e-3 * moved)
+    share = np.abs(left) / np.where(against > 0, against, 1)
+    return Found(u, values, dual, lower, upper, _largest(np.asarray(left)), _largest(share), _largest(violation))
 
 
 def _largest(values: np.ndarray) -> float:

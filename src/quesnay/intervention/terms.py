@@ -80,17 +80,24 @@ def _constraint(function: Function, low: Any, high: Any, name: str) -> Constrain
         if end.shape != ():
             raise InputError(f"the limit of a constraint has shape {end.shape}; give a number.")
         require(lambda v: ~np.isnan(v), "the limit of a constraint is not a number.", end)
-    return Constraint(function, ends[0], ends[1], name or getattr(function, "__name__", "a constraint"))
+    return Constraint(function, ends[0], ends[1], name or _named(function))
+
+
+def _named(function: Function) -> str:
+    name = getattr(function, "__name__", "")
+    return name if name.isidentifier() else "a constraint without a name"
 
 
 def evaluated(function: Function, x: PyTree, element: Any) -> Float[Array, " k"]:
     """Return a function of the equilibrium, or of it and the group element, as a vector."""
+    return jnp.ravel(jnp.asarray(function(x, element) if _takes_element(function) else function(x), float))
+
+
+def _takes_element(function: Function) -> bool:
+    """Say whether a function has a second parameter; one with a default, as in `lambda x, w=w: ...`, is the user's own."""
     try:
-        inspect.signature(function).bind(None, None)
-    except TypeError:
-        value = function(x)
+        parameters = inspect.signature(function).parameters.values()
     except ValueError:  # a builtin that does not say what it takes
-        value = function(x)
-    else:
-        value = function(x, element)
-    return jnp.ravel(jnp.asarray(value, float))
+        return False
+    places = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return sum(p.kind in places and p.default is p.empty for p in parameters) > 1
