@@ -82,10 +82,10 @@ class MLP(AbstractAssignment):
     Besserve and Schoelkopf (2022), section 4: two hidden layers.
     """
 
-    width: int = eqx.field(static=True, default=8)
+    width: int = eqx.field(static=True, default=10)
     depth: int = eqx.field(static=True, default=2)
     seed: int = eqx.field(static=True, default=0)
-    max_steps: int = eqx.field(static=True, default=300)
+    max_steps: int = eqx.field(static=True, default=400)
 
     def __check_init__(self):
         for name in ("width", "depth", "max_steps"):
@@ -112,7 +112,7 @@ class MLP(AbstractAssignment):
         weights, form = eqx.partition(network, eqx.is_inexact_array)
         found = optx.least_squares(
             lambda w, _: jax.vmap(eqx.combine(w, form))(inputs) - rest / size,
-            optx.LevenbergMarquardt(rtol=1e-11, atol=1e-11),
+            optx.LevenbergMarquardt(rtol=1e-12, atol=1e-12),
             weights,
             max_steps=self.max_steps,
             throw=False,
