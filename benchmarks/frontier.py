@@ -1,6 +1,7 @@
 """Emissions against jobs: the exact path of interventions, HiGHS, and gradient descent on the same loss, in one run.
 
-Run with `python benchmarks/frontier.py --data DIR --out benchmarks/results/frontier.json`; DIR holds useeio_us_411_2012,
+Run with `python benchmarks/frontier.py --data DIR --out benchmarks/results/frontier.json
+--figure docs/assets/frontier.svg`; DIR holds useeio_us_411_2012,
 useeio_georgia_2region_2020 and bea_us_summary. It wants PyTorch (the CPU build). One core; float64.
 
 The loss is `c'x + penalty sum_i e_i |x_i - x0_i|`, `x = alpha (A x + d)`: c greenhouse gases and e jobs per output. A path has
@@ -228,15 +229,17 @@ def draw(found: dict, path: Path) -> None:
 
 
 def main() -> None:
-    """Measure, print, and write the numbers and the figure if a file is named."""
+    """Measure, print, and write the numbers and the figure where files are named."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--figure", type=Path)
     given = parser.parse_args()
     detail = q.readers.useeio(given.data / "useeio_us_411_2012", domestic=True).nonnegative()
     found: dict[str, object] = {
-        "command": f"python benchmarks/frontier.py --data DIR --rounds {given.rounds} --out {given.out}",
+        "command": f"python benchmarks/frontier.py --data DIR --rounds {given.rounds} --out {given.out}"
+        f" --figure {given.figure}",
         "what": __doc__, "python": platform.python_version(), "jax": jax.__version__, "torch": torch.__version__,
         "threads": 1, "steps": STEPS, "rate": RATE, "regions": regions(), "years": years(given.data),
     }  # fmt: skip
@@ -247,7 +250,8 @@ def main() -> None:
     ]
     if given.out is not None:
         given.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-        draw(found, given.out.with_suffix(".svg"))
+    if given.figure is not None:
+        draw(found, given.figure)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Interventions that leave a node as it was, compartments, and the rebound of energy efficiency in a real table.
 
-Run with `python benchmarks/interventions.py --out benchmarks/results/interventions.json`; it also draws the figure.
+Run with `python benchmarks/interventions.py --out benchmarks/results/interventions.json
+--figure docs/assets/interventions.svg`.
 
 `rebound`: the three-sector model of Besserve and Schoelkopf (2022), figure 4, with the numbers of the guide. The energy row
 is scaled by u, offsets of A[0, 1] go from -0.09 to 0.09. Reference, Lie intervention, and invariant ones: the target's price
@@ -198,7 +199,10 @@ def draw(found: dict, path: Path) -> None:
     )  # fmt: skip
     two = found["compartments"]
     shades = plt.colormaps["viridis"](np.linspace(0.1, 0.9, len(two["elements"])))
-    for axis, node, title in ((held, "held", "Held node of compartment 1"), (moved, "intervened", "Node intervened on")):
+    for axis, node, title in (
+        (held, "held", "Held node of compartment 1"),
+        (moved, "intervened", "Node intervened on"),
+    ):
         for column, shade in enumerate(shades):
             label = f"v = {two['elements'][column]:g}"
             axis.plot(two["elements"], np.array(two["curves"]["invariant"][node])[:, column], color=shade, label=label)
@@ -211,12 +215,13 @@ def draw(found: dict, path: Path) -> None:
 
 
 def main() -> None:
-    """Measure, print, and write the numbers and the figure if a file is named."""
+    """Measure, print, and write the numbers and the figure where files are named."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--figure", type=Path)
     given = parser.parse_args()
     found = {
-        "command": f"python benchmarks/interventions.py --out {given.out}", "what": __doc__,
+        "command": f"python benchmarks/interventions.py --out {given.out} --figure {given.figure}", "what": __doc__,
         "python": platform.python_version(), "jax": jax.__version__,
         "rebound": rebound(), "compartments": compartments(), "us_2020": us_2020(),
     }  # fmt: skip
@@ -225,7 +230,8 @@ def main() -> None:
     print(json.dumps(shown, indent=1))
     if given.out is not None:
         given.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-        draw(found, given.out.with_suffix(".svg"))
+    if given.figure is not None:
+        draw(found, given.figure)
 
 
 if __name__ == "__main__":
