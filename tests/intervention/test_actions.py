@@ -113,6 +113,21 @@ def test_energy_efficiency_backfires_through_prices():
         assert energy == pytest.approx(known, abs=5e-4)
 
 
+def test_parameters_stay_on_their_domain():
+    low, high = (
+        {"M": np.full((5, 5), -1.0), "b": np.full(5, -np.inf)},
+        {"M": np.full((5, 5), 1.0), "b": np.full(5, np.inf)},
+    )
+    system = q.System(SYSTEM.f, SYSTEM.x0, list("abcde"), domain=(low, high))
+    np.testing.assert_array_equal(q.solve(system, THETA).value, q.solve(SYSTEM, THETA).value)
+    outside = {**THETA, "M": THETA["M"].at[1, 2].set(1.5)}
+    for changed in (system, iv.intervene(system, iv.Act(iv.Scaling("a"), 0.9))):
+        with pytest.raises(q.InputError, match=r"M is 1\.5 at \(1, 2\), outside of its domain, -1 to 1"):
+            q.solve(changed, outside)
+    with pytest.raises(q.InputError, match="the low end of M is above its high one"):
+        q.System(SYSTEM.f, SYSTEM.x0, domain=(high, low))
+
+
 WRONG = {
     "node": (
         lambda: iv.intervene(SYSTEM, iv.Act(iv.Scaling("z"), 2.0)),

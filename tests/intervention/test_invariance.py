@@ -135,6 +135,7 @@ WRONG = {
     "same": ({"intervened": "z", "invariant": "z"}, "the intervened and the invariant node at once"),
     "nothing": ({"invariant": "z"}, "nothing is intervened on"),
     "form": ({"intervened": "y", "invariant": "z", "theta_range": (THETA, {"tau": 1.0})}, "different forms"),
+    "range": ({"intervened": "y", "invariant": "z", "theta_range": None}, "theta_range is not a pair"),
     "order": (
         {"intervened": "y", "invariant": "z", "theta_range": (THETA | {"tau": 2.0}, THETA)},
         "above its high one",

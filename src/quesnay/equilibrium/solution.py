@@ -14,11 +14,12 @@ from quesnay._checks import concrete, floating, require
 from quesnay._errors import InputError
 from quesnay._results import RESULTS, first_failure, raise_unless_successful, result_if
 
+from .domain import require_within
 from .enclosure import enclose
 from .iteration import iterate, relative_residual
 from .krylov import largest
 from .solvers import AbstractIteration, AbstractLinearSolver, AbstractSolver, Anderson, Automatic, from_lineax
-from .system import AbstractLinearSystem, AbstractSystem
+from .system import AbstractLinearSystem, AbstractSystem, System
 
 DEFAULT = Automatic()
 LOST = 1000
@@ -122,6 +123,8 @@ def solve(
     if isinstance(system, AbstractLinearSystem):
         solution = _linear(system, theta, DEFAULT if solver is None else solver)
     else:
+        if isinstance(system, System):
+            require_within(system.domain, theta)
         solution = _nonlinear(system, _traceable(theta), Anderson() if solver is None else solver)
     return raise_unless_successful(solution, solution.result) if throw else solution
 

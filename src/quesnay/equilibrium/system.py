@@ -18,6 +18,7 @@ from quesnay._errors import InputError
 from quesnay.network import DenseLinks, Network
 
 from . import exact
+from .domain import box
 from .nodes import checked, node_names
 
 
@@ -47,11 +48,15 @@ class System(AbstractSystem):
     names:
         Names of the entries of the arrays of x0, for those that have any: `{"price": sectors}` makes nodes "price[energy]";
         a list where x0 is one array. Entries without names are numbered, "price[0]".
+    domain:
+        (low, high), two of what f takes: the box in which its parameters have a meaning; infinite where they have no limit.
+        `solve` refuses parameters outside of it.
 
     Raises
     ------
     InputError
-        f is not callable, x0 has no numbers, or entries that are not finite; names that do not fit x0, or are used twice.
+        f is not callable, x0 has no numbers, or entries that are not finite; names that do not fit x0, or are used twice; a
+        domain whose ends have different forms, or are in the wrong order.
 
     References
     ----------
@@ -61,12 +66,14 @@ class System(AbstractSystem):
     f: Callable[[PyTree, PyTree], PyTree]
     x0: PyTree
     names: tuple[tuple[str, tuple[str, ...]], ...] = eqx.field(static=True)
+    domain: tuple[PyTree, PyTree] | None
 
     def __init__(
         self,
         f: Callable[[PyTree, PyTree], PyTree],
         x0: PyTree,
         names: Mapping[str, Sequence[str]] | Sequence[str] | None = None,
+        domain: tuple[PyTree, PyTree] | None = None,
     ):
         if not callable(f):
             raise InputError(f"f is a {type(f).__name__}; give a function of (x, theta).")
@@ -82,6 +89,7 @@ class System(AbstractSystem):
             require(np.isfinite, "x0 has entries that are not finite; begin at a point where f is defined.", leaf)
         self.f, self.x0 = f, jax.tree.unflatten(form, start)
         self.names = checked(self.x0, names)
+        self.domain = None if domain is None else box(domain, "domain")
 
     def __call__(self, x, theta):
         return self.f(x, theta)

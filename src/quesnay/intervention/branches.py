@@ -10,9 +10,9 @@ import scipy.stats
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, PyTree
 
-from quesnay._checks import floating
 from quesnay._errors import InputError, SolveError
 from quesnay.equilibrium import System
+from quesnay.equilibrium.domain import box
 
 from .flat import equilibrium
 
@@ -30,15 +30,10 @@ class Range(eqx.Module):
     @staticmethod
     def of(pair: Any) -> "Range":
         """Return the box between two thetas, or raise `InputError` where they span none."""
-        if not isinstance(pair, tuple | list) or len(pair) != 2:
-            raise InputError("theta_range is not a pair; give (low, high), each of them what f takes.")
-        ends = [jax.tree.map(lambda leaf: floating(leaf, "theta_range"), end) for end in pair]
-        forms = [(jax.tree.structure(end), [leaf.shape for leaf in jax.tree.leaves(end)]) for end in ends]
-        if forms[0] != forms[1]:
-            raise InputError("the two ends of theta_range have different forms; give the same arrays, low and high.")
+        ends = box(pair, "theta_range")
         low, high = (ravel_pytree(end)[0] for end in ends)
-        if not bool(jnp.all(jnp.isfinite(low) & jnp.isfinite(high) & (low <= high))):
-            raise InputError("theta_range has an entry whose low end is above its high one, or is not finite.")
+        if not bool(jnp.all(jnp.isfinite(low) & jnp.isfinite(high))):
+            raise InputError("theta_range has an end that is not finite; say how far each parameter goes.")
         if not bool(jnp.any(low < high)):
             raise InputError("theta_range leaves no parameter free; give low < high for one or more.")
         return Range(low, high, ends[0])

@@ -73,7 +73,11 @@ class Frontier(eqx.Module):
     def __repr__(self) -> str:
         if not concrete(eqx.filter(self, eqx.is_array)) or self.loss.ndim != 1:
             return eqx.tree_pformat(self)
-        least, most = 1 - self.outcome / self.base_outcome, self.moved / self.base_kept
+        share = jnp.abs(self.base_outcome), self.base_kept
+        least, most = (
+            part / jnp.where(base > 0, base, 1)
+            for part, base in zip((self.base_outcome - self.outcome, self.moved), share, strict=True)
+        )
         return (
             f"Frontier of {self.loss.size} interventions in {self.base_output.size:,} accounts: reduces "
             f"{float(jnp.min(least)):.1%} to {float(jnp.max(least)):.1%} at {float(jnp.min(most)):.1%} to "
@@ -183,15 +187,17 @@ def frontier(
     return raise_unless_successful(found, result) if throw else found
 
 
+def _bad(series: np.ndarray) -> float:
+    return float(series[first_bad(~((series >= 0) & np.isfinite(series)))])
+
+
 def _series(name: str, value: ArrayLike) -> Array:
     series = jnp.atleast_1d(floating(value, name))
     if series.ndim != 1 or series.size == 0:
         raise InputError(f"{name} has shape {series.shape}; give a list of numbers.")
     require(
         lambda v: (v >= 0) & np.isfinite(v),
-        lambda: (
-            f"{name} has an entry of {np.asarray(series)[first_bad(~(np.asarray(series) >= 0))]}; give numbers of at least 0."
-        ),
+        lambda: f"{name} has an entry of {_bad(np.asarray(series))}; give finite numbers of at least 0.",
         series,
     )
     return series

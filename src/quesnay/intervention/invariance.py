@@ -103,7 +103,7 @@ class Invariant(eqx.Module):
 
 def invariant(
     system: System,
-    theta_range: tuple[PyTree, PyTree],
+    theta_range: tuple[PyTree, PyTree] | None = None,
     *,
     intervened: int | str | None = None,
     invariant: int | str,
@@ -130,7 +130,7 @@ def invariant(
     system:
         `System(f, x0)`.
     theta_range:
-        (low, high): two of what f takes, equal where a parameter is fixed.
+        (low, high): two of what f takes, equal where a parameter is fixed. None: the domain of the system.
     intervened:
         The node that is intervened on; None where `action` acts on parameters.
     invariant:
@@ -162,7 +162,7 @@ def invariant(
     ----------
     Besserve and Schoelkopf (2022), definition 4, proposition 3 and section 4.
     """
-    span = Range.of(theta_range)
+    span = Range.of(checked(system).domain if theta_range is None else theta_range)
     assignment = MLP() if assignment is None else assignment
     tolerance, samples = positive(tolerance, "tolerance"), whole(samples, "samples", "number of samples", least=8)
     if not isinstance(assignment, AbstractAssignment):
