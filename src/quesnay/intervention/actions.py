@@ -13,10 +13,10 @@ from quesnay._checks import floating, require, whole
 from quesnay._errors import InputError
 
 from .flat import Nodes, positions
-from .groups import AbstractAction, AbstractNodeAction, factors, frozen, opened, sizes, spread
+from .groups import AbstractAction, AbstractNodeAction, AbstractPositive, factors, frozen, opened, sizes, spread
 
 
-class Scaling(AbstractNodeAction):
+class Scaling(AbstractPositive, AbstractNodeAction):
     """Positive factors: `x_k = alpha_k f_k(x, theta)`; elements alpha (k,), `alpha = exp(u)`.
 
     Parameters
@@ -33,24 +33,6 @@ class Scaling(AbstractNodeAction):
 
     def dimension(self, system):
         return len(positions(system, self.nodes))
-
-    def exp(self, system, u):
-        return jnp.exp(u)
-
-    def log(self, system, g):
-        return factors("Scaling", g, self.dimension(system))
-
-    def unit(self, system, x):
-        return jnp.ones(self.dimension(system))
-
-    def element(self, system, g):
-        return opened(self, system, g)
-
-    def compose(self, g, h):
-        return g * h
-
-    def inverse(self, g):
-        return 1 / g
 
     @staticmethod
     def move(g, y):
@@ -201,7 +183,7 @@ class Rotation(AbstractNodeAction):
         return g @ y
 
 
-class ParameterScaling(AbstractAction):
+class ParameterScaling(AbstractPositive):
     """Positive factors on parameters: `f(x, change(g, theta))`, as where energy efficiency scales a row of A.
 
     Parameters
@@ -223,24 +205,6 @@ class ParameterScaling(AbstractAction):
 
     def dimension(self, system):
         return self.size
-
-    def exp(self, system, u):
-        return jnp.exp(u)
-
-    def log(self, system, g):
-        return factors("ParameterScaling", g, self.size)
-
-    def unit(self, system, x):
-        return jnp.ones(self.dimension(system))
-
-    def element(self, system, g):
-        return opened(self, system, g)
-
-    def compose(self, g, h):
-        return g * h
-
-    def inverse(self, g):
-        return 1 / g
 
     def on(self, system, g):
         return eqx.tree_at(lambda s: s.f, system, _Changed(system.f, self.change, g))

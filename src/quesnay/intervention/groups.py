@@ -68,6 +68,28 @@ def frozen(nodes: Any) -> Any:
     return tuple(nodes) if isinstance(nodes, Iterable) and not isinstance(nodes, str) else nodes
 
 
+class AbstractPositive(AbstractAction):
+    """Positive factors under multiplication, of which the coordinates are logarithms."""
+
+    def exp(self, system, u):
+        return jnp.exp(u)
+
+    def log(self, system, g):
+        return factors(type(self).__name__, g, self.dimension(system))
+
+    def unit(self, system, x):
+        return jnp.ones(self.dimension(system))
+
+    def element(self, system, g):
+        return opened(self, system, g)
+
+    def compose(self, g, h):
+        return g * h
+
+    def inverse(self, g):
+        return 1 / g
+
+
 class AbstractNodeAction(AbstractAction):
     """An action on the values of the assignments of some nodes; of all where `nodes` is None."""
 

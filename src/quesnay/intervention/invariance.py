@@ -108,7 +108,7 @@ def invariant(
     intervened: int | str | None = None,
     invariant: int | str,
     auxiliary: int | str | None = None,
-    assignment: AbstractAssignment | None = None,
+    assignment: AbstractAssignment | Implicit | None = None,
     action: AbstractAction | None = None,
     element: Any = 0.5,
     samples: int = 128,
@@ -165,7 +165,7 @@ def invariant(
     span = Range.of(checked(system).domain if theta_range is None else theta_range)
     assignment = MLP() if assignment is None else assignment
     tolerance, samples = positive(tolerance, "tolerance"), whole(samples, "samples", "number of samples", least=8)
-    if not isinstance(assignment, AbstractAssignment):
+    if not isinstance(assignment, AbstractAssignment | Implicit):
         raise InputError("assignment is none; give MLP(), Polynomial() or Implicit().")
     if action is None and intervened is None:
         raise InputError("nothing is intervened on; name a node as intervened, or give an action on parameters.")
@@ -192,7 +192,7 @@ def _soft(
     span: Range,
     nodes: Triplet,
     start: Array,
-    assignment: AbstractAssignment,
+    assignment: AbstractAssignment | Implicit,
     samples: int,
 ) -> tuple[AbstractIntervention, tuple[str, ...]]:
     """Return what takes the place of the auxiliary node's assignment, and the names of what it sees."""

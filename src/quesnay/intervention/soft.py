@@ -25,15 +25,12 @@ class AbstractAssignment(eqx.Module):
         """Return the function of the parents' values (p,) that is nearest to what is asked in s samples."""
 
 
-class Implicit(AbstractAssignment):
+class Implicit(eqx.Module):
     """No function of the parents, but a closed loop that holds the invariant node at its value without intervention.
 
-    It sees more than a soft intervention does: the parameters, from which that value follows. It says what invariance could
-    come to, and is the standard for the others.
+    Nothing is fitted: it sees more than a soft intervention does, the parameters, from which that value follows. It says what
+    invariance could come to, and is the standard for the others.
     """
-
-    def fit(self, told, asked):
-        raise NotImplementedError("A closed loop is not fitted.")
 
 
 class Polynomial(AbstractAssignment):
