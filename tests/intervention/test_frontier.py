@@ -1,8 +1,6 @@
 """`frontier`: laws, every policy enumerated, and HiGHS on the textbook's own programme."""
 
 import itertools
-import re
-from pathlib import Path
 
 import hypothesis
 import hypothesis.strategies as st
@@ -90,10 +88,11 @@ def test_losses_are_those_of_the_linear_programme_and_what_is_returned_has_them(
 
 @pytest.mark.parametrize("bounds", [BOUNDS["closing"], BOUNDS["rising"]], ids=["closing", "rising"])
 @hypothesis.given(seeds)
+@hypothesis.example(30000)  # HiGHS's vertex for a budget of 0 moves 1e-17 of what is kept
 @hypothesis.settings(max_examples=15)
 def test_budgets_are_kept_and_spent_as_the_programme_with_that_constraint_does(bounds, seed):
     A, d, c, e = economy(seed)
-    budgets = np.array([0.0, 0.02, 0.2, 50.0])
+    budgets = np.array([0.0, 0.02, 0.2, 1.0 if bounds[1] <= 1 else 50.0])
     curve = q.intervention.frontier(A, d, reduce=c, keep=e, budgets=budgets, bounds=bounds)
     x0 = outputs(A, d)
     for k, budget in enumerate(budgets):
@@ -213,15 +212,6 @@ def test_real_tables_agree_with_highs_all_along(us2020):
         assert np.all(curve.gap <= 1e-9)
 
 
-def test_the_guide_runs_and_keeps_its_budgets():
-    guide = (Path(__file__).resolve().parents[2] / "docs" / "guide" / "intervention.md").read_text(encoding="utf-8")
-    names = {}
-    exec(re.search(r"^```python\n(.*?)^```", guide, re.DOTALL | re.MULTILINE).group(1), names)
-    curve = names["curve"]
-    np.testing.assert_allclose(curve.moved / curve.base_kept, [0.01, 0.05, 0.2], rtol=1e-9)
-    assert names["economy"].label(curve)["change"].sel(region="Georgia").size == 3 * 29
-
-
 def bad(**changed):
     A, d, c, e = economy(0)
     call = {"A": A, "d": d, "reduce": c, "keep": e, "penalties": [1.0], "bounds": (0.0, 1.0)}
@@ -246,6 +236,7 @@ def bad(**changed):
         ({"bounds": 1.0}, "bounds is not a pair"),
         ({"bounds": (0.0, np.ones(3))}, "the upper bound has shape \\(3,\\)"),
         ({"penalties": None, "budgets": [0.01], "bounds": (0.0, 0.5)}, "a budget of 0.01 cannot be kept"),
+        ({"penalties": None, "budgets": [5]}, "budgets has an entry of 5; shares are at most 1, 0.05 for 5 %"),
     ],
 )
 def test_bad_input_gets_one_sentence(changed, said):
@@ -253,7 +244,16 @@ def test_bad_input_gets_one_sentence(changed, said):
         bad(**changed)
 
 
+def test_a_penalty_beside_which_all_is_rounding_proves_nothing():
+    """HiGHS's vertex costs half as much again as the best one that moves nothing."""
+    A, d, c, e = economy(30000)
+    with pytest.raises(q.SolveError, match="relative duality gap"):
+        q.intervention.frontier(A, d, reduce=c, keep=e, penalties=[1e15], bounds=BOUNDS["rising"])
+
+
 def test_technologies_without_a_limit_are_refused():
+    with pytest.raises(q.SolveError, match="not productive at the upper bounds"):
+        bad(A=np.eye(N) * 1.1, penalties=None, budgets=[0.1])
     with pytest.raises(q.SolveError, match="not productive at the upper bounds"):
         bad(A=np.eye(N) * 1.1)
     with pytest.raises(q.SolveError, match="not productive at the upper bounds"):

@@ -12,6 +12,8 @@ from .assignments import Assignments
 from .policy import ROUNDING, Policy
 from .programme import Vertex
 
+STEEP = 1e3
+"""How many times the cost of all outputs penalties of all may come to before they no longer say what rounding is."""
 MAX_LINES = 100
 """Policies that the search for a budget may try; each is a corner of the trade-off, of which there are few."""
 
@@ -105,7 +107,10 @@ def appraise(setting: Setting, penalty: Array, chosen: Policy | Vertex, u: Array
     loss = outcome + penalty * moved
     missed = jnp.abs(w) @ jnp.abs(alpha * asked - u)
     over, scale = loss + missed - dual, jnp.maximum(jnp.abs(loss), jnp.abs(dual))
-    nothing = ROUNDING * jnp.finfo(u.dtype).eps * (jnp.abs(s.cost) + penalty * s.weight) @ s.largest
+    # A penalty beside which all else is rounding must not make a proof of anything.
+    cost, weight = jnp.abs(s.cost) @ s.largest, s.weight @ s.largest
+    priced = jnp.where(cost > 0, jnp.minimum(penalty * weight, STEEP * cost), penalty * weight)
+    nothing = ROUNDING * jnp.finfo(u.dtype).eps * (cost + priced)
     gap = jnp.where(jnp.abs(over) <= nothing * (scale <= nothing), 0, over / jnp.where(scale > 0, scale, 1))
     return Best(alpha, u, w, penalty, outcome, moved, loss, jax.lax.stop_gradient(gap), chosen.steps)
 
@@ -136,7 +141,9 @@ def for_budget(setting: Setting, allowed: Array) -> tuple[Best, Array]:
     nothing = rounding * (jnp.abs(frozen.cost) @ frozen.largest)
     least = line(still)[1]
     limit = jax.lax.stop_gradient(allowed)
-    limit = jnp.where(least - limit <= rounding * (frozen.weight @ frozen.largest), jnp.maximum(limit, least), limit)
+    slight = rounding * (frozen.weight @ frozen.largest)
+    # A policy that moves what it may but for rounding does not move too much.
+    limit = jnp.where(least - limit <= slight, jnp.maximum(limit, least) + slight, limit)
 
     def unsettled(at):
         *_, step, settled = at

@@ -78,10 +78,10 @@ class Frontier(eqx.Module):
             part / jnp.where(base > 0, base, 1)
             for part, base in zip((self.base_outcome - self.outcome, self.moved), share, strict=True)
         )
+        count = "1 intervention" if self.loss.size == 1 else f"{self.loss.size} interventions"
         return (
-            f"Frontier of {self.loss.size} interventions in {self.base_output.size:,} accounts: reduces "
-            f"{float(jnp.min(least)):.1%} to {float(jnp.max(least)):.1%} at {float(jnp.min(most)):.1%} to "
-            f"{float(jnp.max(most)):.1%} moved; largest relative duality gap {float(jnp.max(self.gap)):.1e}"
+            f"Frontier of {count} in {self.base_output.size:,} accounts: reduces {_between(least)} at {_between(most)} moved; "
+            f"largest relative duality gap {float(jnp.max(self.gap)):.1e}"
         )
 
     def variables(self) -> Mapping[str, tuple[tuple[str, ...], Array, str, str]]:
@@ -169,6 +169,12 @@ def frontier(
     demand, c, e = vectors
     lower, upper = (jnp.asarray(bound, demand.dtype) for bound in (lo, hi))
     falling = bool(np.all(hi <= 1))
+    if penalties is None and falling:
+        require(
+            lambda v: v <= 1,
+            lambda: f"budgets has an entry of {np.max(given):g}; shares are at most 1, 0.05 for 5 %.",
+            given,
+        )
     if not falling and isinstance(technology, Network) and not isinstance(technology.links, DenseLinks):
         raise InputError(
             "upper bounds above 1 make a linear programme, which takes a matrix; for a network of links give at most 1."
@@ -176,7 +182,8 @@ def frontier(
     found, result, excess = _follow(
         technology, demand, c, e, lower, upper, given.astype(demand.dtype), falling, penalties is None
     )
-    if penalties is None and concrete(excess, given) and np.any(np.asarray(excess) > 0):
+    unproductive = concrete(result) and np.any(np.asarray(result == RESULTS.unproductive_bounds))
+    if penalties is None and concrete(excess, given) and not unproductive and np.any(np.asarray(excess) > 0):
         k = int(np.argmax(np.asarray(excess) > 0))
         least = float(given[k]) + float(excess[k]) / float(found.base_kept)
         raise InputError(
@@ -185,6 +192,11 @@ def frontier(
         )
     found = eqx.tree_at(lambda f: f.result, found, result)
     return raise_unless_successful(found, result) if throw else found
+
+
+def _between(shares: Array) -> str:
+    low, high = float(jnp.min(shares)), float(jnp.max(shares))
+    return f"{low:.1%}" if shares.size == 1 else f"{low:.1%} to {high:.1%}"
 
 
 def _bad(series: np.ndarray) -> float:
