@@ -133,6 +133,7 @@ def test_the_terminal_shows_the_curve_and_who_loses(printed, capfd):
 
 BAD = {
     "no key": (('keep = "jobs"', ""), ["optimise.keep is missing"]),
+    "misspelt key": (("reduce =", "reduse ="), ["unknown key optimise.reduse", 'did you mean "reduce"?']),
     "unknown key": (("keep =", "lowr = 0.1\nkeep ="), ["unknown key optimise.lowr", 'did you mean "lower"?']),
     "both": (("budgets", "penalties = [1.0]\nbudgets"), ["optimise:", "exactly one of budgets", "penalties"]),
     "neither": (("budgets = [0.01, 0.05]", ""), ["optimise:", "exactly one of budgets", "penalties"]),

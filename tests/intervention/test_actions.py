@@ -41,6 +41,17 @@ def test_the_identity_changes_nothing_elements_compose_and_inverses_undo(action,
     np.testing.assert_allclose(undone, plain, rtol=1e-13, atol=1e-13)
 
 
+def test_elements_compose_as_they_are_given():
+    """Shifts add up, scalings multiply; lists and tuples are numbers, and those of products their parts."""
+    np.testing.assert_allclose(iv.Shift(["b", "d"]).compose((0.1, 0.2), [0.3, 0.4]), [0.4, 0.6])
+    np.testing.assert_allclose(iv.Affine("a").compose((2.0, 1.0), (3.0, 4.0)), [6.0, 9.0])
+    np.testing.assert_allclose(iv.Scaling("c").inverse([4.0]), [0.25])
+    first, second = iv.Product(iv.Shift("a"), iv.Scaling("b")).compose((1.0, 2.0), ([0.5], [3.0]))
+    np.testing.assert_allclose([*first, *second], [1.5, 6.0])
+    with pytest.raises(q.InputError, match="Product has 2 actions; give an element for each, there are 3"):
+        iv.Product(iv.Shift("a"), iv.Scaling("b")).inverse((1.0, 2.0, 3.0))
+
+
 def test_rotations_keep_lengths_and_orientation():
     R = iv.Rotation(["a", "b", "d"]).exp(SYSTEM, jnp.array([0.3, -1.0, 2.0]))
     np.testing.assert_allclose(R @ R.T, np.eye(3), atol=1e-14)
@@ -137,7 +148,10 @@ WRONG = {
     "twice": (lambda: iv.intervene(SYSTEM, iv.Act(iv.Shift(["a", "a"]), 1.0)), "a node twice"),
     "edge": (lambda: iv.intervene(SYSTEM, iv.Act(iv.Scaling(), 0.0)), "edge of the group"),
     "sign": (lambda: iv.intervene(SYSTEM, iv.Act(iv.Scaling(), -1.0)), "takes positive factors"),
-    "size": (lambda: iv.intervene(SYSTEM, iv.Act(iv.Shift(["a", "b"]), [1.0, 2, 3])), "one number or 2"),
+    "size": (
+        lambda: iv.intervene(SYSTEM, iv.Act(iv.Shift(["a", "b"]), [1.0, 2, 3])),
+        r"Shift takes a number, or an array \(2,\)",
+    ),
     "one": (lambda: iv.intervene(SYSTEM, iv.Act(iv.Rotation("a"), 1.0)), "two nodes or more"),
     "overlap": (lambda: iv.intervene(SYSTEM, iv.Act(iv.Product(iv.Scaling(), iv.Shift("b")), 1.0)), "b is in two"),
     "nested": (
@@ -146,6 +160,11 @@ WRONG = {
     ),
     "matrix": (lambda: iv.intervene(SYSTEM, iv.Act(iv.Rotation(["a", "b"]), np.ones((2, 2)))), "no rotation matrix"),
     "hard": (lambda: iv.Hard("a", [1.0, 2.0]), "held at one number"),
+    "nan": (lambda: iv.Hard("a", np.nan), "the value at which a is held is not finite"),
+    "soft": (
+        lambda: q.solve(iv.intervene(SYSTEM, iv.Soft("a", ["b"], lambda p: p)), THETA),
+        r"the new assignment of a returns shape \(1,\); give one number",
+    ),
     "none": (lambda: iv.intervene(SYSTEM, "a"), "str is no intervention"),
     "names": (lambda: q.System(lambda x, t: x, jnp.zeros(2), ["a", "a"]), "the name 'a' is used twice"),
     "linear": (lambda: iv.graph(q.Leontief(np.eye(2) / 3), 1.0), r"give a System\(f, x0\)"),

@@ -6,29 +6,12 @@ import pytest
 
 import quesnay as q
 
-from .models import EFFICIENCY, MOTIVATING, PARTS, REBOUND, TWO, offset
+from .models import EFFICIENCY, MOTIVATING, REBOUND, offset
 
 iv = q.intervention
 RANGE = offset(-0.09), offset(0.09)
 FREE = {"A": False, "offset": True}
 THETA = {"tau": 1.0, "alpha": 0.5, "beta": 0.4, "gamma": 0.7}
-
-
-def test_a_price_that_is_held_turns_the_backfire_into_savings():
-    """Energy demand at the price held, by the linear system that is left then."""
-    found = iv.invariant(
-        REBOUND, RANGE, invariant="price[target]", action=EFFICIENCY, element=0.6, assignment=iv.Polynomial()
-    )
-    assert float(found.deviation) <= 1e-12
-    assert float(found.plain) > 0.2
-    assert found.sees == ("price[energy]", "price[other]")
-    at = q.solve(iv.intervene(REBOUND, found.intervention), offset(0.0), solver=q.equilibrium.Newton()).value
-    p0 = 0.5 / (1 - 0.5 * 0.1)
-    technology = np.array([[0, 0.1, 0], [0.3, 0, 0], [0.1, 0.2, 0]])
-    price = np.array([p0, 0.1 * p0, 0])
-    by_hand = np.linalg.solve(np.eye(3) - technology, 1.42 / (np.exp(10 * (price / 0.4 - 1)) + 1))
-    np.testing.assert_allclose(at["output"], by_hand, rtol=1e-12)
-    assert by_hand[1] == pytest.approx(1.482, abs=5e-4)
 
 
 @pytest.mark.parametrize(
@@ -93,30 +76,23 @@ def test_the_mechanism_survives_where_assignments_are_not_linear():
         iv.invariant(system, (0.7, 1.4), intervened="y", invariant="z", element=0.8, assignment=iv.Polynomial(1))
 
 
-def test_compartments_whose_outgoing_nodes_are_held_do_not_touch_each_other():
-    theta = {"demand": jnp.asarray(1.0)}
-    span = {"demand": jnp.asarray(0.8)}, {"demand": jnp.asarray(1.2)}
-    plain = {name: [iv.Act(iv.Scaling(f"{name}[0]"), 0.8)] for name in PARTS}
-    held = {name: f"{name}[2]" for name in PARTS}
-    kept = {
-        name: [
-            iv.invariant(
-                TWO, span, intervened=f"{name}[0]", invariant=node, element=0.8, assignment=iv.Polynomial()
-            ).intervention
-        ]
-        for name, node in held.items()
-    }
-    found = iv.compartments(TWO, theta, PARTS, kept, held=held)
-    assert found.closed
-    assert found.outgoing == (("one[2]",), ("two[2]",))
-    assert float(jnp.max(found.leakage)) <= 1e-8
-    assert float(jnp.max(found.deviation)) <= 1e-8
-    assert float(jnp.abs(found.x[1, 0, 0] / found.x[0, 0, 0] - 1)) > 0.1, "the intervened node moves"
-    leaky = iv.compartments(TWO, theta, PARTS, plain)
-    assert not leaky.closed
-    assert float(jnp.min(leaky.leakage)) > 1e-3
-    with pytest.raises(q.InputError, match=r"one\[0\] 2 times; put every node into one"):
-        iv.compartments(TWO, theta, {**PARTS, "two": [*PARTS["two"], "one[0]"]}, plain)
+def test_what_is_said_to_be_held_is_measured():
+    """x_b = 1 + x_a: scaled by a half, a moves by a half, and b by a quarter of itself."""
+    system = q.System(lambda x, t: {"a": t, "b": 1 + x["a"], "c": 0.1 * x["b"]}, {"a": 1.0, "b": 2.0, "c": 0.2})
+    parts = {"P": ["a", "b"], "Q": ["c"]}
+    cut = {"P": iv.Act(iv.Scaling("a"), 0.5)}
+    said = iv.compartments(system, 1.0, parts, cut, held={"P": "b"})
+    assert said.open == ((), ())
+    assert said.moved == (("b",), ())
+    assert not said.closed
+    assert "said to be held, but moves: b" in repr(said)
+    assert float(said.deviation[0]) == pytest.approx(0.25, rel=1e-12)
+    assert float(said.leakage[1]) == pytest.approx(0.25, rel=1e-12)
+    assert iv.compartments(system, 1.0, parts, {"P": iv.Hard("b", 2.0)}, held={"P": "b"}).closed
+    with pytest.raises(q.InputError, match="one of 'Q' acts on a, a node of 'P'; give it there"):
+        iv.compartments(system, 1.0, parts, {"Q": cut["P"]})
+    with pytest.raises(q.InputError, match=r"a 2 times; put every node into one"):
+        iv.compartments(system, 1.0, parts | {"Q": ["c", "a"]}, cut)
 
 
 def test_a_node_that_does_not_reach_another_cannot_hold_it():

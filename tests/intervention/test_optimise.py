@@ -4,11 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import scipy.optimize
 
 import quesnay as q
 
-from .models import EFFICIENCY, REBOUND, offset
 from .test_frontier import economy, outputs
 
 iv = q.intervention
@@ -40,37 +38,13 @@ def test_on_linear_economies_it_lands_on_the_exact_optimum(seed):
     np.testing.assert_allclose(found.by_theta["d"], expected, rtol=1e-6, atol=1e-8)
 
 
-def test_the_tax_that_stops_the_rebound_is_found():
-    """Energy efficiency of 0.6 and a tax on the target's price: the least tax at which energy is back to what it was."""
-    efficient = iv.intervene(REBOUND, iv.Act(EFFICIENCY, 0.6))
-    base = q.solve(REBOUND, offset(0.0), solver=q.equilibrium.Newton()).value["output"][1]
-    found = iv.optimise(
-        efficient,
-        offset(0.0),
-        action=iv.Shift("price[target]"),
-        objective=lambda x, tax: tax[0] ** 2,
-        constraints=[iv.at_most(lambda x: x["output"][1], float(base), "energy")],
-        bounds=(0.0, 0.5),
-    )
-
-    def energy(tax):
-        technology = np.array([[0, 0.1, 0], [0.3, 0, 0], [0.1, 0.2, 0]])
-        p = np.linalg.solve(np.eye(3) - technology.T, technology[1] + np.array([tax, 0, 0]))
-        return np.linalg.solve(np.eye(3) - technology, 1.42 / (np.exp(10 * (p / 0.4 - 1)) + 1))[1]
-
-    tax = scipy.optimize.brentq(lambda tax: energy(tax) - float(base), 0, 0.5, xtol=1e-15)
-    assert float(found.element[0]) == pytest.approx(tax, rel=1e-8)
-    # At the limit, the gain of loosening it is the slope of the objective over that of the constraint.
-    step = 1e-6
-    slope = (energy(tax + step) - energy(tax - step)) / (2 * step)
-    assert float(found.multipliers[0][0]) == pytest.approx(-2 * tax / slope, rel=1e-6)
-    assert float(found.stationarity) <= 1e-6
-    again = q.solve(iv.intervene(efficient, found.intervention), offset(0.0), solver=q.equilibrium.Newton())
-    assert float(again.value["output"][1]) == pytest.approx(float(base), rel=1e-8)
-
-
 FOLD = q.System(lambda x, t: t * (1 + x**2) / 4, 0.2)
 """x = t (1 + x^2) / 4 has the equilibrium (2 - sqrt(4 - t^2)) / t for t up to 2, and none above."""
+
+
+PLAIN = q.System(lambda x, t: t + 0 * x, jnp.array([1.0, 2.0]), ["a", "b"])
+"""x = t, so that optima are those of functions of the element."""
+AT = jnp.array([1.0, 2.0])
 
 
 def test_an_action_that_leaves_the_solvable_neighbourhood_ends_at_the_last_good_point():
@@ -92,7 +66,15 @@ def _slope(t):
 
 
 def test_limits_that_cannot_be_met_are_named():
-    with pytest.raises(q.SolveError, match=r"output is missed by 0\.2486"):
+    apart = [
+        iv.at_least(lambda x: x[0], 3, "a"),
+        iv.at_most(lambda x: x[0], 1, "cap"),
+        iv.at_least(lambda x: x[1], 2, "b"),
+    ]
+    says = r"from here: a \(at least 3\) is missed by .*, cap \(at most 1\) is .*, b \(at least 2\) is at its limit; loosen"
+    with pytest.raises(q.SolveError, match=says):
+        iv.optimise(PLAIN, AT, action=iv.Shift(), objective=lambda x: x[1] ** 2, constraints=apart, bounds=(-5, 5))
+    with pytest.raises(q.SolveError, match=r"output \(at least 0\.7\) is missed by 0\.2486"):
         iv.optimise(
             FOLD,
             1.0,
@@ -109,11 +91,6 @@ def test_kinks_are_optima_where_they_are_given_as_such():
     assert float(found.element[0]) == pytest.approx(1.2 / 1.09, rel=1e-7)
     with pytest.raises(q.SolveError, match="give kinks of the objective as Absolute"):
         iv.optimise(FOLD, 1.0, action=iv.Scaling(), objective=lambda x: jnp.abs(x - 0.3), bounds=(0.5, 1.5))
-
-
-PLAIN = q.System(lambda x, t: t + 0 * x, jnp.array([1.0, 2.0]), ["a", "b"])
-"""x = t, so that optima are those of functions of the element."""
-AT = jnp.array([1.0, 2.0])
 
 
 def test_neither_units_nor_where_the_search_begins_decide():
@@ -148,14 +125,28 @@ def test_defaults_of_functions_are_the_users_own():
     np.testing.assert_allclose(again, turned.x, rtol=1e-12)
 
 
+def test_what_has_no_values_is_named():
+    with pytest.raises(
+        q.InputError, match="the objective is not finite in the equilibrium from which the search begins"
+    ):
+        iv.optimise(FOLD, 1.0, action=iv.Scaling(), objective=lambda x: jnp.log(x - 5), bounds=(0.5, 1.5))
+    cap = iv.at_most(lambda x: jnp.sqrt(x - 5), 2, "cap")
+    with pytest.raises(q.InputError, match=r"the constraint cap \(at most 2\) is not finite"):
+        iv.optimise(FOLD, 1.0, action=iv.Scaling(), objective=lambda x: x, constraints=cap)
+    with pytest.raises(q.InputError, match="theta has entries that are not finite"):
+        iv.optimise(FOLD, np.nan, action=iv.Scaling(), objective=lambda x: x)
+    with pytest.raises(q.SolveError, match=r"leaves the neighbourhood .* give bounds, or narrower ones"):
+        iv.optimise(PLAIN, AT, action=iv.Scaling("a"), objective=lambda x: -x[0])
+
+
 WRONG = {
     "nothing": ({"objective": []}, "objective is empty"),
     "objective": ({"objective": lambda x: jnp.ones(3) * x}, "returns 3 numbers"),
     "term": ({"objective": [3.0]}, "a term that is no function"),
     "order": ({"bounds": (2.0, 1.0)}, "in the wrong order"),
-    "sign": ({"bounds": (-1.0, 1.0)}, "takes positive factors"),
+    "sign": ({"bounds": (-1.0, 1.0)}, "bounds: Scaling takes positive factors"),
     "pair": ({"bounds": 1.0}, "bounds is not a pair"),
-    "action": ({"action": "scaling"}, "action is none"),
+    "action": ({"action": "scaling"}, "action is 'scaling'; give Scaling"),
     "constraint": ({"constraints": [lambda x: x]}, "constraints has an entry that is none"),
     "identity": ({"action": iv.ParameterScaling(lambda g, t: t * g[0] + 1)}, r"change\(1, theta\) is not theta"),
     "composes": ({"action": iv.ParameterScaling(lambda g, t: t * (2 * g[0] - 1))}, "give a change that composes"),

@@ -11,8 +11,8 @@ Schema = dict[str, Any]
 
 
 def sentence(error: ValidationError, data: dict[str, Any], schema: Schema) -> str:
-    """Return the first error as a sentence, and how many more there are."""
-    first, *rest = error.errors(include_url=False)
+    """Return the first error as a sentence, and how many more there are; what is missing comes last, for it may be misspelt."""
+    first, *rest = sorted(error.errors(include_url=False), key=lambda each: each["type"] == "missing")
     text = _first(first, data, schema)
     more = f" (and {len(rest)} more)" if rest else ""
     return text + more + ("" if text.endswith("?") and not more else ".")

@@ -13,7 +13,17 @@ from quesnay._checks import floating, require, whole
 from quesnay._errors import InputError
 
 from .flat import Nodes, positions
-from .groups import AbstractAction, AbstractNodeAction, AbstractPositive, factors, frozen, opened, sizes, spread
+from .groups import (
+    AbstractAction,
+    AbstractNodeAction,
+    AbstractPositive,
+    factors,
+    frozen,
+    numbers,
+    opened,
+    sizes,
+    spread,
+)
 
 
 class Scaling(AbstractPositive, AbstractNodeAction):
@@ -70,10 +80,10 @@ class Shift(AbstractNodeAction):
         return opened(self, system, g)
 
     def compose(self, g, h):
-        return g + h
+        return numbers(self, g) + numbers(self, h)
 
     def inverse(self, g):
-        return -g
+        return -numbers(self, g)
 
     @staticmethod
     def move(g, y):
@@ -116,10 +126,12 @@ class Affine(AbstractNodeAction):
         return opened(self, system, g)
 
     def compose(self, g, h):
-        return jnp.stack([g[0] * h[0], g[0] * h[1] + g[1]])
+        (a, b), (alpha, shift) = numbers(self, g), numbers(self, h)
+        return jnp.stack([a * alpha, a * shift + b])
 
     def inverse(self, g):
-        return jnp.stack([1 / g[0], -g[1] / g[0]])
+        alpha, b = numbers(self, g)
+        return jnp.stack([1 / alpha, -b / alpha])
 
     @staticmethod
     def move(g, y):
@@ -173,10 +185,10 @@ class Rotation(AbstractNodeAction):
         return jnp.ones(self.dimension(system))
 
     def compose(self, g, h):
-        return g @ h
+        return numbers(self, g) @ numbers(self, h)
 
     def inverse(self, g):
-        return g.T
+        return numbers(self, g).T
 
     @staticmethod
     def move(g, y):
@@ -257,12 +269,7 @@ class Product(AbstractAction):
 
     def log(self, system, g):
         self.dimension(system)
-        given = g if isinstance(g, tuple | list) else (g,) * len(self.actions)
-        if len(given) != len(self.actions):
-            raise InputError(
-                f"Product has {len(self.actions)} actions; give an element for each, there are {len(given)}."
-            )
-        return jnp.concatenate([action.log(system, h) for action, h in zip(self.actions, given, strict=True)])
+        return jnp.concatenate([action.log(system, h) for action, h in zip(self.actions, self._each(g), strict=True)])
 
     def unit(self, system, x):
         return jnp.concatenate([action.unit(system, x) for action in self.actions])
@@ -281,10 +288,10 @@ class Product(AbstractAction):
         return given
 
     def compose(self, g, h):
-        return tuple(a.compose(i, j) for a, i, j in zip(self.actions, g, h, strict=True))
+        return tuple(a.compose(i, j) for a, i, j in zip(self.actions, self._each(g), self._each(h), strict=True))
 
     def inverse(self, g):
-        return tuple(a.inverse(i) for a, i in zip(self.actions, g, strict=True))
+        return tuple(a.inverse(i) for a, i in zip(self.actions, self._each(g), strict=True))
 
     def on(self, system, g):
         for action, h in zip(self.actions, g, strict=True):

@@ -13,6 +13,7 @@ from jaxtyping import Array, Bool, Float, PyTree
 from quesnay._errors import InputError, SolveError
 from quesnay.equilibrium import System
 from quesnay.equilibrium.domain import box
+from quesnay.equilibrium.nodes import node_names
 
 from .flat import equilibrium
 
@@ -96,8 +97,9 @@ def require_found(found: Bool[Array, " s"], span: Range, points: Float[Array, "s
     lost = np.flatnonzero(~np.asarray(found))
     if lost.size:
         at = np.flatnonzero(np.asarray(span.low < span.high))
-        where = ", ".join(f"{float(v):.4g}" for v in np.asarray(points)[lost[0], at][:4])
+        names, values = node_names(span.form, {}), np.asarray(points)[lost[0]]
+        where = ", ".join(f"{'theta' if names == ('x',) else names[i]} = {float(values[i]):.4g}" for i in at[:4])
         raise SolveError(
-            f"{what} at {lost.size} of {len(points)} points of theta_range, first where the free parameters are {where}; take "
-            "a narrower range, or an intervention nearer to the identity."
+            f"{what} at {lost.size} of {len(points)} points of theta_range, first where {where}; take a narrower range, or an "
+            "intervention nearer to the identity."
         )

@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
+from quesnay._checks import positive
 from quesnay._errors import InputError, SolveError
 from quesnay.equilibrium import System
 
-from .flat import Nodes, checked, equilibrium, observed, positions
+from .flat import Nodes, assignments, checked, equilibrium, observed, positions
 from .graph import graph
 from .interventions import AbstractIntervention, intervene
 
@@ -24,7 +25,8 @@ class Compartments(eqx.Module):
     names:
         Of the compartments (K,).
     outgoing:
-        By compartment, the nodes with an arrow into another one: Proposition 4 asks that all of them are held.
+        By compartment, the nodes with an arrow into another one: Proposition 4 asks that all of them are held, wherever
+        there are interventions.
     open:
         Those of them that are not.
     x:
@@ -33,6 +35,8 @@ class Compartments(eqx.Module):
         By compartment, the largest relative change of its nodes by the interventions of other compartments (K,).
     deviation:
         By compartment, the largest relative change of its held nodes by any intervention (K,).
+    moved:
+        By compartment, the nodes that are said to be held and change by more than the tolerance.
     """
 
     names: tuple[str, ...] = eqx.field(static=True)
@@ -41,19 +45,23 @@ class Compartments(eqx.Module):
     x: Float[Array, "... n"]
     leakage: Float[Array, " K"]
     deviation: Float[Array, " K"]
+    moved: tuple[tuple[str, ...], ...] = eqx.field(static=True)
 
     @property
     def closed(self) -> bool:
-        """Whether every node with an arrow into another compartment is held (the condition of Proposition 4)."""
-        return not any(self.open)
+        """Whether interventions in every compartment hold its outgoing nodes, which stay (the condition of Proposition 4)."""
+        return not any(self.open) and not any(self.moved)
 
     def __repr__(self) -> str:
         lines = [f"Compartments: proposition 4 {'holds' if self.closed else 'does not hold'}"]
         for k, name in enumerate(self.names):
-            loose = f", of which {', '.join(self.open[k])} not held" if self.open[k] else ", all held"
+            active = self.x.shape[k] > 1
+            loose = f", of which {', '.join(self.open[k])} not held" if self.open[k] else ", all held" if active else ""
+            moved = f"; said to be held, but moves: {', '.join(self.moved[k])}" if self.moved[k] else ""
+            ways = f"{', '.join(self.outgoing[k])}{loose}" if self.outgoing[k] else "nothing"
             lines.append(
-                f"  {name}: acts on others by {', '.join(self.outgoing[k]) or 'nothing'}{loose if self.outgoing[k] else ''}; "
-                f"others change it by at most {float(self.leakage[k]):.1e}, its held nodes by {float(self.deviation[k]):.1e}"
+                f"  {name}: can act on others by {ways}; "
+                f"others change it by at most {float(self.leakage[k]):.1e}, held nodes by {float(self.deviation[k]):.1e}{moved}"
             )
         return "\n".join(lines)
 
@@ -62,9 +70,10 @@ def compartments(
     system: System,
     theta: PyTree,
     parts: Mapping[str, Nodes],
-    interventions: Mapping[str, Sequence[AbstractIntervention]],
+    interventions: Mapping[str, AbstractIntervention | Sequence[AbstractIntervention]],
     *,
     held: Mapping[str, Nodes] | None = None,
+    tolerance: float = 1e-6,
 ) -> Compartments:
     """Return what interventions in compartments do to each other, and whether Proposition 4 says that they do nothing.
 
@@ -81,12 +90,15 @@ def compartments(
     interventions:
         Compartment -> interventions in it, such as the `intervention` of what `invariant` returns.
     held:
-        Compartment -> the nodes that its interventions leave as they are.
+        Compartment -> the nodes that its interventions leave as they are, which is measured.
+    tolerance:
+        Largest relative change of a held node that counts as none.
 
     Raises
     ------
     InputError
-        Parts that are no partition of the nodes; compartments that are not among them.
+        Parts that are no partition of the nodes; compartments that are not among them; an intervention that acts on the
+        nodes of another compartment.
     SolveError
         A combination has no equilibrium.
 
@@ -94,7 +106,7 @@ def compartments(
     ----------
     Besserve and Schoelkopf (2022), definition 5 and proposition 4.
     """
-    held = {} if held is None else held
+    held, tolerance = {} if held is None else held, positive(tolerance, "tolerance")
     names = tuple(parts)
     for given, what in ((interventions, "interventions"), (held, "held")):
         unknown = [name for name in given if name not in parts]
@@ -118,17 +130,21 @@ def compartments(
         for name in names
     )
     choices = [_listed(interventions.get(name, ())) for name in names]
-    x = _combined(system, theta, choices)
+    start = observed(system, theta).x
+    for name, choice in zip(names, choices, strict=True):
+        _require_inside(system, theta, start, name, nodes, choice)
+    x = _combined(system, theta, start, choices)
     return Compartments(
         names,
         tuple(tuple(system.nodes[j] for j in group) for group in outgoing),
         tuple(
-            tuple(system.nodes[j] for j in group if j not in kept[name])
-            for name, group in zip(names, outgoing, strict=True)
+            tuple(system.nodes[j] for j in group if choice and j not in kept[name])
+            for name, group, choice in zip(names, outgoing, choices, strict=True)
         ),
         jnp.asarray(x),
         jnp.asarray([_change(np.moveaxis(x, k, -2), nodes[name], -2) for k, name in enumerate(names)]),
         jnp.asarray([_change(x, kept[name], None) for name in names]),
+        tuple(tuple(system.nodes[j] for j in kept[name] if not _change(x, (j,), None) <= tolerance) for name in names),
     )
 
 
@@ -136,8 +152,27 @@ def _listed(given: AbstractIntervention | Sequence[AbstractIntervention]) -> Seq
     return (given,) if isinstance(given, AbstractIntervention) else tuple(given)
 
 
-def _combined(system: System, theta: PyTree, choices: list[Sequence[AbstractIntervention]]) -> np.ndarray:
-    start = observed(system, theta).x
+def _require_inside(
+    system: System,
+    theta: PyTree,
+    x: Array,
+    name: str,
+    nodes: Mapping[str, Sequence[int]],
+    choice: Sequence[AbstractIntervention],
+) -> None:
+    """Raise `InputError` where an intervention changes the assignment of a node of another compartment."""
+    before = assignments(system, x, theta)
+    for intervention in choice:
+        changed = np.asarray(assignments(intervene(system, intervention), x, theta) != before)
+        for other, members in nodes.items():
+            touched = [j for j in members if changed[j]]
+            if other != name and touched:
+                raise InputError(
+                    f"interventions: one of {name!r} acts on {system.nodes[touched[0]]}, a node of {other!r}; give it there."
+                )
+
+
+def _combined(system: System, theta: PyTree, start: Array, choices: list[Sequence[AbstractIntervention]]) -> np.ndarray:
     table = np.zeros((*(len(choice) + 1 for choice in choices), start.size))
     for combination in product(*(range(len(choice) + 1) for choice in choices)):
         chosen = [choices[k][at - 1] for k, at in enumerate(combination) if at]

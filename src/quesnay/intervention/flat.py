@@ -10,7 +10,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, PyTree
 
-from quesnay._checks import concrete, instance
+from quesnay._checks import concrete, instance, require
 from quesnay._errors import InputError, SolveError
 from quesnay.equilibrium import RESULTS, Newton, System, solve
 
@@ -96,6 +96,9 @@ def equilibrium(system: System, theta: PyTree, start: Float[Array, " n"]) -> Poi
 
 def observed(system: System, theta: PyTree) -> Point:
     """Return the equilibrium of the model without intervention, from the observed point, or raise `SolveError`."""
+    for leaf in jax.tree.leaves(theta):
+        if eqx.is_inexact_array_like(leaf):
+            require(np.isfinite, "theta has entries that are not finite.", leaf)
     point = equilibrium(system, theta, vector(system.x0))
     if concrete(point.found) and not bool(point.found):
         raise SolveError(

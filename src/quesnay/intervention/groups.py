@@ -84,10 +84,10 @@ class AbstractPositive(AbstractAction):
         return opened(self, system, g)
 
     def compose(self, g, h):
-        return g * h
+        return numbers(self, g) * numbers(self, h)
 
     def inverse(self, g):
-        return 1 / g
+        return 1 / numbers(self, g)
 
 
 class AbstractNodeAction(AbstractAction):
@@ -119,6 +119,11 @@ class _Moved(eqx.Module):
         return ravel_pytree(self.form)[1](y.at[self.at].set(self.move(self.g, y[self.at])))
 
 
+def numbers(action: AbstractAction, g: Any) -> Array:
+    """Return an element that is an array."""
+    return floating(g, f"the element of {type(action).__name__}")
+
+
 def sizes(x: Float[Array, " n"], at: tuple[int, ...]) -> Float[Array, " k"]:
     size = jnp.abs(x[np.array(at)])
     return jnp.where(size > 0, size, 1)
@@ -127,7 +132,9 @@ def sizes(x: Float[Array, " n"], at: tuple[int, ...]) -> Float[Array, " k"]:
 def spread(name: str, value: ArrayLike, m: int) -> Float[Array, " m"]:
     array = floating(value, f"the element of {name}")
     if array.shape not in ((), (m,)):
-        raise InputError(f"{name} takes one number or {m}, one for each dimension; there are {array.shape}.")
+        raise InputError(
+            f"{name} takes a number, or an array ({m},) with one for each dimension; there is one of {array.shape}."
+        )
     require(lambda v: ~np.isnan(v), f"the element of {name} has entries that are not numbers.", array)
     return jnp.broadcast_to(array, (m,))
 

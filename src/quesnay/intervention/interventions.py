@@ -11,7 +11,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int, PyTree
 
-from quesnay._checks import concrete, floating
+from quesnay._checks import concrete, floating, require
 from quesnay._errors import InputError
 from quesnay.equilibrium import System
 
@@ -78,6 +78,7 @@ class Hard(AbstractIntervention):
         self.node, self.value = node, floating(value, "value")
         if self.value.shape != ():
             raise InputError(f"value has shape {self.value.shape}; a node is held at one number.")
+        require(np.isfinite, f"the value at which {node} is held is not finite.", self.value)
 
     def on(self, system):
         return replaced(system, position(checked(system), self.node, "node"), _Constant(self.value))
@@ -106,7 +107,7 @@ class Soft(AbstractIntervention):
 
     def on(self, system):
         at = [position(system, parent, "parents") for parent in self.parents]
-        new = _OfParents(jnp.array(at, int), self.assignment)
+        new = _OfParents(jnp.array(at, int), self.assignment, str(self.node))
         return replaced(checked(system), position(system, self.node, "node"), new)
 
 
@@ -145,9 +146,13 @@ class _Constant(eqx.Module):
 class _OfParents(eqx.Module):
     at: Int[Array, " p"]
     assignment: Callable
+    node: str = eqx.field(static=True)
 
     def __call__(self, x, theta):
-        return self.assignment(x[self.at])
+        value = jnp.asarray(self.assignment(x[self.at]))
+        if value.shape != ():
+            raise InputError(f"the new assignment of {self.node} returns shape {value.shape}; give one number.")
+        return value
 
 
 class _Replaced(eqx.Module):

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
-from quesnay._checks import positive, whole
+from quesnay._checks import instance, positive, whole
 from quesnay._errors import InputError, SolveError
 from quesnay.equilibrium import System
 
@@ -165,8 +165,7 @@ def invariant(
     span = Range.of(checked(system).domain if theta_range is None else theta_range)
     assignment = MLP() if assignment is None else assignment
     tolerance, samples = positive(tolerance, "tolerance"), whole(samples, "samples", "number of samples", least=8)
-    if not isinstance(assignment, AbstractAssignment | Implicit):
-        raise InputError("assignment is none; give MLP(), Polynomial() or Implicit().")
+    instance(assignment, (AbstractAssignment, Implicit), "assignment", "MLP(), Polynomial() or Implicit()")
     if action is None and intervened is None:
         raise InputError("nothing is intervened on; name a node as intervened, or give an action on parameters.")
     middle = span.theta(span.middle)

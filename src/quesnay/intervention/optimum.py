@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
-from quesnay._checks import positive, whole
+from quesnay._checks import instance, positive, whole
 from quesnay._errors import InputError, SolveError
 from quesnay.equilibrium import System
 
@@ -17,7 +17,7 @@ from .flat import checked, like, observed, solvability
 from .groups import AbstractAction
 from .interventions import Act, lawful
 from .problem import Problem
-from .search import Branch, Found, Limits, search, total
+from .search import NEAR, Branch, Found, Limits, search, total
 from .terms import Absolute, Constraint
 
 
@@ -83,7 +83,7 @@ def optimise(
     action: AbstractAction,
     objective: Callable[..., Any] | Absolute | Sequence[Callable[..., Any] | Absolute],
     bounds: tuple[Any, Any] | None = None,
-    constraints: Sequence[Constraint] = (),
+    constraints: Constraint | Sequence[Constraint] = (),
     tolerance: float = 1e-6,
     max_steps: int = 300,
     throw: bool = True,
@@ -142,15 +142,15 @@ def optimise(
             raise InputError(
                 "objective has a term that is no function; give functions of x, or Absolute(function, weight)."
             )
+    constraints = (constraints,) if isinstance(constraints, Constraint) else tuple(constraints)
     for constraint in constraints:
         if not isinstance(constraint, Constraint):
             raise InputError("constraints has an entry that is none; give at_most(function, limit), at_least or equal.")
-    if not isinstance(action, AbstractAction):
-        raise InputError("action is none; give Scaling(nodes), Shift(nodes) or another action.")
+    instance(action, AbstractAction, "action", "Scaling(nodes), Shift(nodes) or another action")
     lawful(action, theta)
     smooth = tuple(term for term in terms if not isinstance(term, Absolute))
     absolute = tuple(term for term in terms if isinstance(term, Absolute))
-    problem = Problem(checked(system), theta, action, smooth, absolute, tuple(constraints))
+    problem = Problem(checked(system), theta, action, smooth, absolute, constraints)
     base = observed(system, theta)
     lo, hi = _bounds(problem, bounds)
     sizes = problem.sizes(lo.size)
@@ -158,9 +158,7 @@ def optimise(
     lo, hi = lo / unit, hi / unit
     branch = Branch(problem, unit, np.clip(np.zeros(lo.size), lo, hi), np.asarray(base.x))
     if not branch.last.found:
-        raise SolveError(
-            "There is no equilibrium at the bounds, from which the search would begin; take bounds that hold the identity."
-        )
+        _require_values(problem, unit * branch.u, base.x, sizes)
     low, high = (_spread([getattr(part, end) for part in constraints], sizes[1]) for end in ("low", "high"))
     limits = Limits(lo, hi, low, high, _spread([part.weight for part in absolute], sizes[0]))
     found = search(branch, limits, tolerance, max_steps)
@@ -168,6 +166,22 @@ def optimise(
     if throw and not max(found.stationarity, found.violation) <= tolerance:
         raise SolveError(_failure(problem, best, found, branch, tolerance))
     return best
+
+
+def _require_values(problem: Problem, u: np.ndarray, x: Array, sizes: tuple[list[int], list[int]]) -> None:
+    """Raise the error that says why the search cannot begin."""
+    value, point = problem.value(jnp.asarray(u), x)
+    if not bool(point.found):
+        raise SolveError(
+            "There is no equilibrium at the bounds, from which the search would begin; take bounds that hold the identity."
+        )
+    absolute, limited = sizes
+    names = ["the objective", *(["an Absolute term"] * sum(absolute))]
+    for part, size in zip(problem.constraints, limited, strict=True):
+        names += [f"the constraint {part}"] * size
+    bad = [name for name, number in zip(names, np.asarray(value), strict=True) if not np.isfinite(number)]
+    what = bad[0] if bad else "a derivative"
+    raise InputError(f"{what} is not finite in the equilibrium from which the search begins; give functions that are.")
 
 
 def _units(problem: Problem, lo: np.ndarray, hi: np.ndarray, x: Array) -> np.ndarray:
@@ -183,7 +197,10 @@ def _bounds(problem: Problem, bounds: Any) -> tuple[np.ndarray, np.ndarray]:
         return np.full(m, -np.inf), np.full(m, np.inf)
     if not isinstance(bounds, tuple | list) or len(bounds) != 2:
         raise InputError("bounds is not a pair; give (lo, hi) of the group element.")
-    lo, hi = (np.asarray(action.log(system, bound)) for bound in bounds)
+    try:
+        lo, hi = (np.asarray(action.log(system, bound)) for bound in bounds)
+    except InputError as error:
+        raise InputError(f"bounds: {error}") from None
     if not (lo <= hi).all():
         raise InputError(f"bounds of dimension {int(np.argmax(lo > hi))} are in the wrong order; give lo <= hi.")
     return lo, hi
@@ -233,19 +250,28 @@ def _failure(problem: Problem, best: Optimum, found: Found, branch: Branch, tole
     if branch.losses:
         return (
             f"The action leaves the neighbourhood in which the system has its equilibrium (smallest singular value of I - J "
-            f"{float(best.solvability):.2g}); narrow the bounds; {state}"
+            f"{float(best.solvability):.2g}); give bounds, or narrower ones; {state}"
         )
     if found.violation > tolerance:
-        missed = [
-            float(jnp.max(jnp.maximum(part.low - value, value - part.high)))
-            for part, value in zip(problem.constraints, best.values, strict=True)
-        ]
-        worst = int(np.argmax(missed))
         return (
-            f"The constraints cannot be met from here: {problem.constraints[worst].name} is missed by {missed[worst]:.4g}; "
-            f"loosen it or the bounds; {state}"
+            f"The constraints cannot be met from here: {_contradiction(problem.constraints, best.values)}; loosen "
+            f"one of them or the bounds; {state}"
         )
     return (
         f"The search did not converge (stationary to {found.stationarity:.1e}); allow more max_steps, narrow the bounds, or "
         f"give kinks of the objective as Absolute; {state}"
     )
+
+
+def _contradiction(constraints: Sequence[Constraint], values: Sequence[Array]) -> str:
+    """Return which constraints are missed, by how much, and which others are at their limit, where they may be in the way."""
+    missed, held = [], []
+    for part, value in zip(constraints, values, strict=True):
+        beyond = np.maximum(np.asarray(part.low - value), np.asarray(value - part.high)).max()
+        limit = max([abs(float(end)) for end in (part.low, part.high) if np.isfinite(end)], default=0.0)
+        near = NEAR * max(limit, float(np.abs(value).max()))
+        if beyond > near:
+            missed.append(f"{part} is missed by {beyond:.4g}")
+        elif beyond >= -near:
+            held.append(f"{part} is at its limit")
+    return ", ".join([*(missed or ["they are missed by a little"]), *held])

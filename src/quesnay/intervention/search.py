@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import scipy.optimize
@@ -61,13 +62,19 @@ class Branch:
 
     def __init__(self, problem: Problem, unit: np.ndarray, u: np.ndarray, start: np.ndarray):
         self.problem, self.unit, self.count, self.losses = problem, unit, 0, 0
-        self.u, self.last = u, self._evaluate(u, start)
+        self.u = u
+        self.last = Values(start, np.asarray(False), np.zeros(0), np.zeros((0, u.size)))
+        self.last = self._evaluate(u, start)
         self.first = self.last
 
     def _evaluate(self, u: np.ndarray, near: np.ndarray) -> Values:
         self.count += 1
-        found = self.problem.at(jnp.asarray(self.unit * u), jnp.asarray(near))
-        x, there, value, slope = (np.asarray(part) for part in found)
+        try:
+            found = self.problem.at(jnp.asarray(self.unit * u), jnp.asarray(near))
+            x, there, value, slope = (np.asarray(part) for part in found)
+        except eqx.EquinoxRuntimeError:
+            # Where there is no equilibrium the linear system of its derivative may have no solution either.
+            return self.last._replace(found=np.asarray(False))
         return Values(x, there, value, slope * self.unit)
 
     def value(self, u: np.ndarray) -> np.ndarray | None:

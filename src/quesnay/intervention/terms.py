@@ -56,6 +56,11 @@ class Constraint(eqx.Module):
     high: Float[Array, ""]
     name: str = eqx.field(static=True)
 
+    def __str__(self) -> str:
+        low, high = float(self.low), float(self.high)
+        ends = [f"at least {low:.6g}"] * (low > -np.inf) + [f"at most {high:.6g}"] * (high < np.inf)
+        return f"{self.name} ({f'equal to {low:.6g}' if low == high else ' and '.join(ends)})"
+
 
 def at_most(function: Function, limit: Any, name: str = "") -> Constraint:
     """Return the constraint that a function of the equilibrium is at most a limit."""

@@ -34,7 +34,7 @@ class Study(Named):
     reduce, keep:
         Accounts of the table that c and e are the intensities of.
     bounds:
-        lo and hi (n,) each.
+        lo and hi, numbers or (n,) each.
     budgets:
         Shares of what is kept that may move, one for each intervention; None where penalties were given.
     title, description, inputs, scenario:
@@ -72,6 +72,13 @@ class Study(Named):
                 f"the frontier has outputs {shape} and the table {self.economy.n} accounts; give the frontier of this table, "
                 "and a budget for each of its interventions."
             )
+        try:
+            low, high = (np.broadcast_to(np.asarray(bound, float), (self.economy.n,)) for bound in self.bounds)
+        except (TypeError, ValueError):
+            raise InputError(
+                f"bounds is not a pair of numbers, or of {self.economy.n} each; give those of the frontier."
+            ) from None
+        object.__setattr__(self, "bounds", (low, high))
         for name in (self.reduce, self.keep, *self.outcomes):
             self.economy.unit(name)
         for name, total in ((self.reduce, self.found.base_outcome), (self.keep, self.found.base_kept)):
