@@ -15,6 +15,7 @@ from report_runs import economy, run
 from quesnay.report import Run, html
 
 HOSTILE = ("<script>alert('x')</script>", "\"quoted\" & 'single'", "Ünïcode 経済 $x$ %{y}", "</script><b>bold</b>")
+WIDE = ("one-account", "many-regions", "hostile")
 CASES = {
     "no-satellites": lambda: run(economy(["all"], list("abcdef"), satellites=False), hit={0: 0.5}),
     "one-account": lambda: run(economy(["all"], ["Only"], satellites=False)),
@@ -24,8 +25,8 @@ CASES = {
     "no-links": lambda: run(economy(["A", "B"], ["Food", "Metal", "Power"], linked=False), hit={0: 0.5}),
     "incomplete": lambda: run(economy(["A", "B"], list("abcd"), drop=(4, 7)), hit={0: 0.5}),
     "many-regions": lambda: run(
-        economy([f"R{k:02d}" for k in range(8)], [f"A sector with a long name, number {k}" for k in range(20)]),
-        hit=dict.fromkeys(range(0, 150, 9), 0.5),
+        economy([f"R{k:02d}" for k in range(8)], [f"A sector with a long name, number {k}" for k in range(12)]),
+        hit=dict.fromkeys(range(0, 90, 9), 0.5),
         inventory=3.0,
         steps=60,
     ),
@@ -85,7 +86,8 @@ def test_unusual_runs_give_whole_pages(chrome, tmp_path, case):
     file = tmp_path / f"{case}.html"
     file.write_text(html(CASES[case]()), encoding="utf-8")
     assert file.stat().st_size < 8e6
-    for width in (1400, 420):
+    # Most of the time is Chromium's: a wide window is opened where there is most to draw or the least.
+    for width in (1400, 420) if case in WIDE else (420,):
         check(look(chrome, file, width), file)
 
 
