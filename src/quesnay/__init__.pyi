@@ -1,3 +1,4 @@
+from . import agents as agents
 from . import climate as climate
 from . import economy as economy
 from . import equilibrium as equilibrium
@@ -10,6 +11,7 @@ from ._errors import ConvergenceWarning as ConvergenceWarning
 from ._errors import InputError as InputError
 from ._errors import LabelError as LabelError
 from ._errors import QuesnayError as QuesnayError
+from ._errors import RareEventWarning as RareEventWarning
 from ._errors import ScenarioError as ScenarioError
 from ._errors import SlowEngineWarning as SlowEngineWarning
 from ._errors import SolveError as SolveError

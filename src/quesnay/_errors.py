@@ -33,5 +33,9 @@ class SlowEngineWarning(UserWarning):
     """Firm networks run in pure JAX: the same numbers, several times slower."""
 
 
+class RareEventWarning(UserWarning):
+    """A relaxed draw meets events so rare that its derivative may be wrong many times over."""
+
+
 class ConvergenceWarning(UserWarning):
     """A fit or a chain ended before it converged; its posterior says `converged=False`."""

@@ -1,0 +1,162 @@
+"""Random draws through which derivatives pass: `bernoulli`, `categorical`, `binomial`, `poisson`."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+from numpy.typing import ArrayLike
+
+from quesnay._checks import floating, instance, require
+from quesnay._errors import InputError
+
+from .estimators import DEFAULT, AbstractEstimator, Detached, MeanField
+
+SUM = 1e-5
+"""How far from 1 probabilities of all categories may add up."""
+
+
+def bernoulli(
+    key: PRNGKeyArray | None, p: ArrayLike, *, estimator: AbstractEstimator | None = DEFAULT
+) -> Float[Array, "..."]:
+    """Return draws of 1 with probability p and of 0 without, one uniform number each; certain events are certain.
+
+    Parameters
+    ----------
+    key:
+        A JAX random key.
+    p:
+        Probabilities (...), between 0 and 1.
+    estimator:
+        What the derivative by p is: `Smoothed()`, `StraightThrough()`, `GumbelSoftmax(tau)`, `MeanField()`, which returns p
+        itself, or None for none.
+
+    Raises
+    ------
+    InputError
+        A probability outside 0 to 1, or none; traced ones become nan, which `simulate` reports.
+
+    References
+    ----------
+    See the estimators.
+    """
+    return _estimator(estimator).bernoulli(_key(key), _probability(p))
+
+
+def categorical(
+    key: PRNGKeyArray | None, p: ArrayLike, *, estimator: AbstractEstimator | None = DEFAULT
+) -> Float[Array, "... k"]:
+    """Return unit vectors (..., k), the j-th one with probability p_j, by one uniform number each.
+
+    Parameters
+    ----------
+    key:
+        A JAX random key.
+    p:
+        Probabilities (..., k), which add up to 1 along the last axis. Derivatives are those of `p / sum(p)`.
+    estimator:
+        As for `bernoulli`.
+
+    Raises
+    ------
+    InputError
+        As for `bernoulli`; probabilities that do not add up to 1.
+    """
+    p = _probability(p)
+    if p.ndim == 0 or p.shape[-1] < 2:
+        raise InputError(f"p has shape {p.shape}; give probabilities of two or more categories along the last axis.")
+    total = jnp.sum(p, axis=-1, keepdims=True)
+    require(
+        lambda t: np.abs(t - 1) <= SUM,
+        lambda: (
+            f"p adds up to {float(np.ravel(total)[np.argmax(np.abs(np.ravel(total) - 1))]):.6g}; give probabilities of all "
+            "categories, which add up to 1."
+        ),
+        total,
+    )
+    return _estimator(estimator).categorical(_key(key), p / total)
+
+
+def binomial(
+    key: PRNGKeyArray | None, n: ArrayLike, p: ArrayLike, *, estimator: AbstractEstimator | None = DEFAULT
+) -> Float[Array, "..."]:
+    """Return the number of events in n trials with probability p each: n exchangeable agents at once.
+
+    Parameters
+    ----------
+    key:
+        A JAX random key.
+    n:
+        Numbers of trials (...), whole and not negative; they may be draws themselves and carry derivatives on.
+    p:
+        Probabilities, which broadcast with n.
+    estimator:
+        As for `bernoulli`; `GumbelSoftmax` relaxes no counts.
+
+    Raises
+    ------
+    InputError
+        As for `bernoulli`; n that is negative or not whole; an estimator without counts.
+    """
+    n, p = jnp.broadcast_arrays(floating(n, "n"), _probability(p))
+    whole = not isinstance(estimator, MeanField)  # whose own counts are means
+    require(
+        lambda v: (v >= 0) & np.isfinite(v) & ((v == np.floor(v)) | (not whole)),
+        "n has entries that are negative or not whole; give numbers of trials.",
+        n,
+    )
+    n = jnp.where((n >= 0) & jnp.isfinite(n), n, jnp.nan)
+    return _estimator(estimator).binomial(_key(key), n.astype(p.dtype), p)
+
+
+def poisson(
+    key: PRNGKeyArray | None, rate: ArrayLike, *, estimator: AbstractEstimator | None = DEFAULT
+) -> Float[Array, "..."]:
+    """Return the number of events at a rate.
+
+    Parameters
+    ----------
+    key:
+        A JAX random key (of the default kind, threefry).
+    rate:
+        Means (...), not negative.
+    estimator:
+        As for `bernoulli`; `GumbelSoftmax` relaxes no counts.
+
+    Raises
+    ------
+    InputError
+        A rate that is negative or not finite; an estimator without counts.
+    """
+    rate = floating(rate, "rate")
+    require(lambda r: (r >= 0) & np.isfinite(r), "rate has entries that are negative or not finite; give means.", rate)
+    rate = jnp.where((rate >= 0) & jnp.isfinite(rate), rate, jnp.nan)
+    return _estimator(estimator).poisson(_key(key), rate)
+
+
+def _probability(p: ArrayLike) -> Float[Array, "..."]:
+    p = floating(p, "p")
+    require(
+        lambda v: (v >= 0) & (v <= 1),
+        lambda: f"p has entries that are no probabilities, the first {_first(p)}; give numbers between 0 and 1.",
+        p,
+    )
+    return jnp.where((p >= 0) & (p <= 1), p, jnp.nan)
+
+
+def _first(p: Any) -> str:
+    values = np.ravel(np.asarray(p))
+    return f"{values[np.argmin((values >= 0) & (values <= 1))]:g}"
+
+
+def _estimator(estimator: AbstractEstimator | None) -> AbstractEstimator:
+    if estimator is None:
+        return Detached()
+    instance(estimator, AbstractEstimator, "estimator", "Smoothed(), StraightThrough(), another estimator, or None")
+    return estimator
+
+
+def _key(key: Any) -> PRNGKeyArray:
+    if not hasattr(key, "dtype") or not hasattr(key, "shape"):
+        raise InputError(f"key is of type {type(key).__name__}; give a JAX random key, such as jax.random.key(0).")
+    return key

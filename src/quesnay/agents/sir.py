@@ -1,0 +1,151 @@
+"""The SIR epidemic as an agent-based model: susceptible, infected, recovered; every agent meets every other."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from quesnay._checks import floating, whole
+from quesnay._errors import InputError
+from quesnay._results import RESULTS
+from quesnay.dynamics import AbstractDynamics
+
+from .draws import bernoulli, binomial
+from .estimators import DEFAULT, AbstractEstimator, GumbelSoftmax
+from .walk import Observed, drawn, own, unshocked, within
+
+
+class Epidemic(eqx.Module):
+    """A path, in fractions of all agents (steps,).
+
+    Attributes
+    ----------
+    infections, recoveries:
+        New ones of each step.
+    susceptible, infected, recovered:
+        At the end of each step.
+    """
+
+    infections: Float[Array, " steps"]
+    recoveries: Float[Array, " steps"]
+    susceptible: Float[Array, " steps"]
+    infected: Float[Array, " steps"]
+    recovered: Float[Array, " steps"]
+    result: RESULTS
+
+
+class SIR(AbstractDynamics):
+    """Agents that infect each other and recover, in steps of dt days.
+
+    ```
+    infection  1 - exp(-beta I dt)  of a susceptible agent,  I the infected fraction
+    recovery   1 - exp(-gamma dt)   of an infected agent, from the step after its infection
+    ```
+
+    Agents are exchangeable, so that the numbers of events are binomial: with `lumped` they are drawn as such, which has the
+    same distribution at the cost of one agent. Without, every agent has a uniform number of its own in each step.
+
+    Parameters
+    ----------
+    agents:
+        Number of agents.
+    infected:
+        Probability that an agent is infected at the start; derivatives pass through it too.
+    beta, gamma:
+        Rates of contact and recovery, per day.
+    dt:
+        Days in a step.
+    estimator:
+        Of derivatives through draws; None for none.
+    lumped:
+        Draw counts rather than agents. None: where the estimator has counts.
+
+    References
+    ----------
+    Kermack and McKendrick (1927); Quera-Bofarull et al. (2023).
+    """
+
+    agents: int = eqx.field(static=True)
+    infected: Float[Array, ""]
+    beta: Float[Array, ""]
+    gamma: Float[Array, ""]
+    dt: Float[Array, ""]
+    estimator: AbstractEstimator | None
+    lumped: bool = eqx.field(static=True)
+
+    def __init__(
+        self,
+        *,
+        agents: int,
+        infected,
+        beta,
+        gamma,
+        dt=1.0,
+        estimator: AbstractEstimator | None = DEFAULT,
+        lumped: bool | None = None,
+    ):
+        self.agents = whole(agents, "agents", "number of agents")
+        for name, value in (("infected", infected), ("beta", beta), ("gamma", gamma), ("dt", dt)):
+            number = floating(value, name)
+            if number.shape != ():
+                raise InputError(f"{name} has shape {number.shape}; give one number, and vmap over models for more.")
+            setattr(self, name, number)
+        self.estimator = estimator
+        self.lumped = not isinstance(estimator, GumbelSoftmax) if lumped is None else lumped
+
+    def init(self):
+        """Return the state before anybody is infected: susceptible, infected, new infections, new recoveries."""
+        nobody = jnp.zeros(() if self.lumped else (self.agents,), self.beta.dtype)
+        return (nobody + (self.agents if self.lumped else 1), nobody, nobody, nobody)
+
+    def step(self, state, day, shock, key):
+        susceptible, infected, *_ = state
+        infection = -jnp.expm1(-self.beta * jnp.sum(infected) / self.agents * self.dt)
+        recovery = -jnp.expm1(-self.gamma * self.dt)
+        if self.lumped:
+            first, second = jax.random.split(drawn(key, self))
+            new = binomial(first, susceptible, infection, estimator=self.estimator)
+            well = binomial(second, infected, recovery, estimator=self.estimator)
+        else:
+            # An agent is in one of the two states, so that one uniform number serves both events.
+            new, well = (
+                where * bernoulli(key, jnp.broadcast_to(p, where.shape), estimator=self.estimator)
+                for where, p in ((susceptible, infection), (infected, recovery))
+            )
+        return susceptible - new, infected + new - well, new, well
+
+    def observe(self, state):
+        susceptible, infected, new, well = (jnp.sum(part) / self.agents for part in state)
+        return {
+            "infections": new,
+            "recoveries": well,
+            "susceptible": susceptible,
+            "infected": infected,
+            "recovered": 1 - susceptible - infected,
+        }
+
+    def rows(self, shock, steps, key, observe):
+        begin, rest = jax.random.split(drawn(key, self))
+        everybody, nobody, *_ = self.init()
+        if self.lumped:
+            first = binomial(begin, everybody, self.infected, estimator=self.estimator)
+        else:
+            first = bernoulli(begin, jnp.broadcast_to(self.infected, everybody.shape), estimator=self.estimator)
+
+        def advance(state, at):
+            state = self.step(state, at[0], shock, at[1])
+            seen = self.observe(state)
+            return state, seen if observe is None else observe(seen)
+
+        start = everybody - first, first, nobody, nobody
+        return jax.lax.scan(advance, start, (jnp.arange(steps), jax.random.split(rest, steps)))[1]
+
+    def path(self, rows, base, result):
+        return Epidemic(**rows, result=result) if own(rows, Epidemic) else Observed(rows, result)
+
+    def check(self, shock):
+        unshocked(shock, self)
+        within("infected", self.infected, 0, 1)
+        within("beta", self.beta, 0)
+        within("gamma", self.gamma, 0)
+        within("dt", self.dt, 0)
