@@ -2,6 +2,9 @@
 
 from .draws import bernoulli, binomial, categorical, poisson
 from .estimators import AbstractEstimator, GumbelSoftmax, MeanField, Smoothed, StraightThrough
+from .expectation import expectation
+from .referee import GradientCheck, check_gradient
+from .score import Score
 from .sir import SIR, Epidemic
 from .walk import RandomWalk, Walk
 
@@ -9,14 +12,18 @@ __all__ = [
     "SIR",
     "AbstractEstimator",
     "Epidemic",
+    "GradientCheck",
     "GumbelSoftmax",
     "MeanField",
     "RandomWalk",
+    "Score",
     "Smoothed",
     "StraightThrough",
     "Walk",
     "bernoulli",
     "binomial",
     "categorical",
+    "check_gradient",
+    "expectation",
     "poisson",
 ]

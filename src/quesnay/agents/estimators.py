@@ -54,23 +54,23 @@ class Smoothed(AbstractEstimator):
     """
 
     def bernoulli(self, key, p):
-        x = _event(key, p)
+        x = event(key, p)
         within = (p > 0) & (p < 1)
         q = jnp.where(within, p, 0.5)
         return _carried(x, p, jnp.where(within, jnp.where(x > 0, 0.5 / q, 0.5 / (1 - q)), 1))
 
     def categorical(self, key, p):
-        return _two_sided(_chosen(key, p), p)
+        return _two_sided(chosen(key, p), p)
 
     def binomial(self, key, n, p):
-        x = _events(key, n, p)
+        x = events(key, n, p)
         within = (p > 0) & (p < 1)
         q = jnp.where(within, p, 0.5)
         x = _carried(x, p, jnp.where(within, 0.5 * x / q + 0.5 * (n - x) / (1 - q), n))
         return _carried(x, n, jnp.where(n > 0, 0.5 * p + 0.5 * x / jnp.where(n > 0, n, 1), p))
 
     def poisson(self, key, rate):
-        x = _arrivals(key, rate)
+        x = arrivals(key, rate)
         return _carried(x, rate, jnp.where(rate > 0, 0.5 + 0.5 * x / jnp.where(rate > 0, rate, 1), 1))
 
 
@@ -86,16 +86,16 @@ class StraightThrough(AbstractEstimator):
     """
 
     def bernoulli(self, key, p):
-        return _carried(_event(key, p), p, jnp.ones_like(p))
+        return _carried(event(key, p), p, jnp.ones_like(p))
 
     def categorical(self, key, p):
-        return _through(_chosen(key, p), p)
+        return _through(chosen(key, p), p)
 
     def binomial(self, key, n, p):
-        return _carried(_carried(_events(key, n, p), p, n), n, p)
+        return _carried(_carried(events(key, n, p), p, n), n, p)
 
     def poisson(self, key, rate):
-        return _carried(_arrivals(key, rate), rate, jnp.ones_like(rate))
+        return _carried(arrivals(key, rate), rate, jnp.ones_like(rate))
 
 
 class GumbelSoftmax(AbstractEstimator):
@@ -126,7 +126,7 @@ class GumbelSoftmax(AbstractEstimator):
         q = jnp.where(within, p, 0.5)
         soft = jax.nn.sigmoid((jnp.log(q / (1 - q)) - jnp.log(u / (1 - u))) / self.tau)
         slope = jnp.where(within, soft * (1 - soft) / (self.tau * q * (1 - q)), 0)
-        return _carried(_event(key, p), p, slope)
+        return _carried(event(key, p), p, slope)
 
     def categorical(self, key, p):
         _doubt((p > 0) & (p < RARE))
@@ -167,16 +167,16 @@ class Detached(AbstractEstimator):
     """No derivative, as where a program branches on a draw: what estimators are there to repair."""
 
     def bernoulli(self, key, p):
-        return jax.lax.stop_gradient(_event(key, p))
+        return jax.lax.stop_gradient(event(key, p))
 
     def categorical(self, key, p):
-        return jax.lax.stop_gradient(_chosen(key, p))
+        return jax.lax.stop_gradient(chosen(key, p))
 
     def binomial(self, key, n, p):
-        return jax.lax.stop_gradient(_events(key, n, p))
+        return jax.lax.stop_gradient(events(key, n, p))
 
     def poisson(self, key, rate):
-        return jax.lax.stop_gradient(_arrivals(key, rate))
+        return jax.lax.stop_gradient(arrivals(key, rate))
 
 
 @jax.custom_jvp
@@ -222,26 +222,26 @@ def _uniform(key: PRNGKeyArray, p: Array) -> Array:
     return jax.random.uniform(key, p.shape, p.dtype)
 
 
-def _event(key: PRNGKeyArray, p: Array) -> Array:
+def event(key: PRNGKeyArray, p: Array) -> Array:
     """Return 1 with probability p; what is no probability stays nan."""
     return jnp.where(_uniform(key, p) < p, 1, 0 * p)
 
 
-def _chosen(key: PRNGKeyArray, p: Array) -> Array:
+def chosen(key: PRNGKeyArray, p: Array) -> Array:
     """Return unit vectors, by one uniform number each; a category without probability is never drawn."""
     ends = jnp.cumsum(jax.lax.stop_gradient(p), axis=-1)
     u = jax.random.uniform(key, (*p.shape[:-1], 1), p.dtype) * ends[..., -1:]
     return jax.nn.one_hot(jnp.sum(u >= ends[..., :-1], axis=-1), p.shape[-1], dtype=p.dtype)
 
 
-def _events(key: PRNGKeyArray, n: Array, p: Array) -> Array:
+def events(key: PRNGKeyArray, n: Array, p: Array) -> Array:
     n, p = jax.lax.stop_gradient((jnp.where(n == jnp.floor(n), n, jnp.nan), p))
     within = (p > 0) & (p < 1) & (n > 0)
     x = jax.random.binomial(key, jnp.where(within, n, 1), jnp.where(within, p, 0.5), dtype=p.dtype)
     return jnp.where(within, x, jnp.where(p > 0, n, 0 * n) + 0 * p)
 
 
-def _arrivals(key: PRNGKeyArray, rate: Array) -> Array:
+def arrivals(key: PRNGKeyArray, rate: Array) -> Array:
     rate = jax.lax.stop_gradient(rate)
     x = jax.random.poisson(key, jnp.where(rate > 0, rate, 1), rate.shape).astype(rate.dtype)
     return jnp.where(rate > 0, x, 0 * rate)
