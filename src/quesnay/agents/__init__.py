@@ -1,5 +1,6 @@
 """Agent-based models with discrete draws, through which derivatives pass."""
 
+from .contacts import contacts, where_event
 from .draws import bernoulli, binomial, categorical, poisson
 from .estimators import AbstractEstimator, GumbelSoftmax, MeanField, Smoothed, StraightThrough
 from .expectation import expectation
@@ -24,6 +25,8 @@ __all__ = [
     "binomial",
     "categorical",
     "check_gradient",
+    "contacts",
     "expectation",
     "poisson",
+    "where_event",
 ]

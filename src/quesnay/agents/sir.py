@@ -1,14 +1,15 @@
-"""The SIR epidemic as an agent-based model: susceptible, infected, recovered; every agent meets every other."""
+"""The SIR epidemic as an agent-based model: susceptible, infected, recovered; all meet all, or along contacts."""
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from quesnay._checks import floating, whole
+from quesnay._checks import floating, instance, whole
 from quesnay._errors import InputError
 from quesnay._results import RESULTS
 from quesnay.dynamics import AbstractDynamics
+from quesnay.network import AbstractLinks
 
 from .draws import bernoulli, binomial
 from .estimators import DEFAULT, AbstractEstimator, GumbelSoftmax
@@ -38,7 +39,7 @@ class SIR(AbstractDynamics):
     """Agents that infect each other and recover, in steps of dt days.
 
     ```
-    infection  1 - exp(-beta I dt)  of a susceptible agent,  I the infected fraction
+    infection  1 - exp(-beta I dt)  of a susceptible agent,  I the infected fraction, or the sum of w over infected contacts
     recovery   1 - exp(-gamma dt)   of an infected agent, from the step after its infection
     ```
 
@@ -57,8 +58,10 @@ class SIR(AbstractDynamics):
         Days in a step.
     estimator:
         Of derivatives through draws; None for none.
+    contacts:
+        `contacts(source, target, weight, agents=)`: who infects whom, beta then per contact of weight 1. None: all meet all.
     lumped:
-        Draw counts rather than agents. None: where the estimator has counts.
+        Draw counts rather than agents. None: where the estimator has counts and all meet all.
 
     References
     ----------
@@ -71,6 +74,7 @@ class SIR(AbstractDynamics):
     gamma: Float[Array, ""]
     dt: Float[Array, ""]
     estimator: AbstractEstimator | None
+    contacts: AbstractLinks | None
     lumped: bool = eqx.field(static=True)
 
     def __init__(
@@ -82,6 +86,7 @@ class SIR(AbstractDynamics):
         gamma,
         dt=1.0,
         estimator: AbstractEstimator | None = DEFAULT,
+        contacts: AbstractLinks | None = None,
         lumped: bool | None = None,
     ):
         self.agents = whole(agents, "agents", "number of agents")
@@ -91,7 +96,15 @@ class SIR(AbstractDynamics):
                 raise InputError(f"{name} has shape {number.shape}; give one number, and vmap over models for more.")
             setattr(self, name, number)
         self.estimator = estimator
-        self.lumped = not isinstance(estimator, GumbelSoftmax) if lumped is None else lumped
+        if contacts is not None:
+            instance(contacts, AbstractLinks, "contacts", "contacts(source, target, agents=...)")
+            if contacts.accounts != self.agents:
+                raise InputError(f"contacts are those of {contacts.accounts} agents; agents is {self.agents}.")
+            if lumped:
+                raise InputError("agents with contacts of their own cannot be exchanged; leave lumped out.")
+        self.contacts = contacts
+        able = contacts is None and not isinstance(estimator, GumbelSoftmax)
+        self.lumped = able if lumped is None else bool(lumped)
 
     def init(self):
         """Return the state before anybody is infected: susceptible, infected, new infections, new recoveries."""
@@ -100,7 +113,8 @@ class SIR(AbstractDynamics):
 
     def step(self, state, day, shock, key):
         susceptible, infected, *_ = state
-        infection = -jnp.expm1(-self.beta * jnp.sum(infected) / self.agents * self.dt)
+        met = jnp.sum(infected) / self.agents if self.contacts is None else self.contacts.rmatvec(infected)
+        infection = -jnp.expm1(-self.beta * met * self.dt)
         recovery = -jnp.expm1(-self.gamma * self.dt)
         if self.lumped:
             first, second = jax.random.split(drawn(key, self))
