@@ -176,6 +176,10 @@ WRONG = {
         lambda key: q.simulate(ag.SIR(agents=9, infected=0.1, beta=np.nan, gamma=1), steps=3, key=key),
         "beta is out of its range; give a number of at least 0",
     ),
+    "waning": (
+        lambda key: q.simulate(ag.SIR(agents=9, infected=0.1, beta=1, gamma=1, waning=-1), steps=3, key=key),
+        "waning is out of its range",
+    ),
     "shock": (lambda key: q.simulate(ag.RandomWalk(0.2), 3.0, steps=3, key=key), "knows no shocks"),
 }
 

@@ -65,6 +65,25 @@ def test_the_mean_field_is_the_recursion_of_fractions():
         )
 
 
+@pytest.mark.parametrize("lumped", [True, False])
+def test_immunity_wanes_and_vaccines_protect(lumped):
+    """Those who recovered, less what wanes, in the mean field; and certain rates."""
+    path = epidemic((0.5, 0.1, 0.02), KEY, estimator=ag.MeanField(), waning=0.05, vaccination=0.03, lumped=lumped)
+    S, I = 0.98, 0.02  # noqa: E741
+    for t in range(20):
+        new, well = S * (1 - np.exp(-0.5 * I)), I * (1 - np.exp(-0.1))
+        waned, vaccinated = (1 - S - I) * (1 - np.exp(-0.05)), (S - new) * (1 - np.exp(-0.03))
+        S, I = S - new - vaccinated + waned, I + new - well  # noqa: E741
+        np.testing.assert_allclose([path.susceptible[t], path.infected[t]], [S, I], rtol=1e-11)
+    drawn = epidemic((0.5, 0.1, 0.2), KEY, waning=0.05, vaccination=0.03, lumped=lumped)
+    assert np.all(drawn.susceptible + drawn.infected <= 1 + 1e-12)
+    safe = epidemic((0.5, 0.1, 0.2), KEY, vaccination=1e3, lumped=lumped)
+    assert not safe.susceptible.any()
+    assert float(safe.infections[1:].sum()) == 0
+    again = epidemic((0.0, 1e3, 1.0), KEY, waning=1e3, lumped=lumped)
+    np.testing.assert_array_equal(again.susceptible[:3], [0, 1, 1])
+
+
 def chain(theta, agents, steps):
     """Return the probability of every (susceptible, infected) at the end, by all transitions."""
     beta, gamma, infected = theta

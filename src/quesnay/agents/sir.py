@@ -15,6 +15,8 @@ from .draws import bernoulli, binomial
 from .estimators import DEFAULT, AbstractEstimator, GumbelSoftmax
 from .walk import Observed, drawn, own, unshocked, within
 
+OPTIONAL = ("waning", "vaccination")
+
 
 class Epidemic(eqx.Module):
     """A path, in fractions of all agents (steps,).
@@ -41,7 +43,10 @@ class SIR(AbstractDynamics):
     ```
     infection  1 - exp(-beta I dt)  of a susceptible agent,  I the infected fraction, or the sum of w over infected contacts
     recovery   1 - exp(-gamma dt)   of an infected agent, from the step after its infection
+    waning, vaccination  likewise: of a recovered agent, who is susceptible again, and of a susceptible one that stayed so
     ```
+
+    With `waning` it is the SIRS epidemic; those vaccinated count as recovered.
 
     Agents are exchangeable, so that the numbers of events are binomial: with `lumped` they are drawn as such, which has the
     same distribution at the cost of one agent. Without, every agent has a uniform number of its own in each step.
@@ -56,6 +61,8 @@ class SIR(AbstractDynamics):
         Rates of contact and recovery, per day.
     dt:
         Days in a step.
+    waning, vaccination:
+        Rates per day; None where there is none.
     estimator:
         Of derivatives through draws; None for none.
     contacts:
@@ -73,6 +80,8 @@ class SIR(AbstractDynamics):
     beta: Float[Array, ""]
     gamma: Float[Array, ""]
     dt: Float[Array, ""]
+    waning: Float[Array, ""] | None
+    vaccination: Float[Array, ""] | None
     estimator: AbstractEstimator | None
     contacts: AbstractLinks | None
     lumped: bool = eqx.field(static=True)
@@ -85,14 +94,24 @@ class SIR(AbstractDynamics):
         beta,
         gamma,
         dt=1.0,
+        waning=None,
+        vaccination=None,
         estimator: AbstractEstimator | None = DEFAULT,
         contacts: AbstractLinks | None = None,
         lumped: bool | None = None,
     ):
         self.agents = whole(agents, "agents", "number of agents")
-        for name, value in (("infected", infected), ("beta", beta), ("gamma", gamma), ("dt", dt)):
-            number = floating(value, name)
-            if number.shape != ():
+        given = {
+            "infected": infected,
+            "beta": beta,
+            "gamma": gamma,
+            "dt": dt,
+            "waning": waning,
+            "vaccination": vaccination,
+        }
+        for name, value in given.items():
+            number = None if value is None and name in OPTIONAL else floating(value, name)
+            if number is not None and number.shape != ():
                 raise InputError(f"{name} has shape {number.shape}; give one number, and vmap over models for more.")
             setattr(self, name, number)
         self.estimator = estimator
@@ -114,19 +133,25 @@ class SIR(AbstractDynamics):
     def step(self, state, day, shock, key):
         susceptible, infected, *_ = state
         met = jnp.sum(infected) / self.agents if self.contacts is None else self.contacts.rmatvec(infected)
-        infection = -jnp.expm1(-self.beta * met * self.dt)
-        recovery = -jnp.expm1(-self.gamma * self.dt)
+        first, second, *more = jax.random.split(drawn(key, self), 4)
+        # An agent is in one state, so that one uniform number serves infection and recovery; counts need one each.
+        second = second if self.lumped else first
+        new = self._events(first, susceptible, self.beta * met)
+        well = self._events(second, infected, self.gamma)
+        immune = (self.agents if self.lumped else 1) - susceptible - infected
+        susceptible, infected = susceptible - new, infected + new - well
+        if self.vaccination is not None:
+            susceptible = susceptible - self._events(more[0], susceptible, self.vaccination)
+        if self.waning is not None:
+            susceptible = susceptible + self._events(more[1], immune, self.waning)
+        return susceptible, infected, new, well
+
+    def _events(self, key, where, rate):
+        """Return how many of those in a state, or which, meet an event within the step."""
+        p = -jnp.expm1(-rate * self.dt)
         if self.lumped:
-            first, second = jax.random.split(drawn(key, self))
-            new = binomial(first, susceptible, infection, estimator=self.estimator)
-            well = binomial(second, infected, recovery, estimator=self.estimator)
-        else:
-            # An agent is in one of the two states, so that one uniform number serves both events.
-            new, well = (
-                where * bernoulli(key, jnp.broadcast_to(p, where.shape), estimator=self.estimator)
-                for where, p in ((susceptible, infection), (infected, recovery))
-            )
-        return susceptible - new, infected + new - well, new, well
+            return binomial(key, where, p, estimator=self.estimator)
+        return where * bernoulli(key, jnp.broadcast_to(p, where.shape), estimator=self.estimator)
 
     def observe(self, state):
         susceptible, infected, new, well = (jnp.sum(part) / self.agents for part in state)
@@ -163,3 +188,6 @@ class SIR(AbstractDynamics):
         within("beta", self.beta, 0)
         within("gamma", self.gamma, 0)
         within("dt", self.dt, 0)
+        for name in OPTIONAL:
+            if getattr(self, name) is not None:
+                within(name, getattr(self, name), 0)
