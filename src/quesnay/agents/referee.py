@@ -81,7 +81,6 @@ class GradientCheck(eqx.Module):
         if not self.mean[k].any():
             return "no derivative"
         size = np.where(self.referee != 0, np.abs(self.referee), 1)
-        worst = int(np.argmax(np.abs(self.bias[k]) / size))
         if not self.biased[k].any():
             at = np.max(SURE * self.bias_error[k] / size)
             return f"no bias seen; more than {at:.1%} would have been"
