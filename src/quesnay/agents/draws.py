@@ -40,7 +40,7 @@ def bernoulli(
     ----------
     See the estimators.
     """
-    return _estimator(estimator).bernoulli(_key(key), _probability(p))
+    return chosen_estimator(estimator).bernoulli(random_key(key), _probability(p))
 
 
 def categorical(
@@ -62,19 +62,7 @@ def categorical(
     InputError
         As for `bernoulli`; probabilities that do not add up to 1.
     """
-    p = _probability(p)
-    if p.ndim == 0 or p.shape[-1] < 2:
-        raise InputError(f"p has shape {p.shape}; give probabilities of two or more categories along the last axis.")
-    total = jnp.sum(p, axis=-1, keepdims=True)
-    require(
-        lambda t: np.abs(t - 1) <= SUM,
-        lambda: (
-            f"p adds up to {float(np.ravel(total)[np.argmax(np.abs(np.ravel(total) - 1))]):.6g}; give probabilities of all "
-            "categories, which add up to 1."
-        ),
-        total,
-    )
-    return _estimator(estimator).categorical(_key(key), p / total)
+    return chosen_estimator(estimator).categorical(random_key(key), shares(p))
 
 
 def binomial(
@@ -98,15 +86,8 @@ def binomial(
     InputError
         As for `bernoulli`; n that is negative or not whole; an estimator without counts.
     """
-    n, p = jnp.broadcast_arrays(floating(n, "n"), _probability(p))
-    whole = not isinstance(estimator, MeanField)  # whose own counts are means
-    require(
-        lambda v: (v >= 0) & np.isfinite(v) & ((v == np.floor(v)) | (not whole)),
-        "n has entries that are negative or not whole; give numbers of trials.",
-        n,
-    )
-    n = jnp.where((n >= 0) & jnp.isfinite(n), n, jnp.nan)
-    return _estimator(estimator).binomial(_key(key), n.astype(p.dtype), p)
+    n, p = jnp.broadcast_arrays(trials(n, estimator), _probability(p))
+    return chosen_estimator(estimator).binomial(random_key(key), n.astype(p.dtype), p)
 
 
 def poisson(
@@ -131,7 +112,7 @@ def poisson(
     rate = floating(rate, "rate")
     require(lambda r: (r >= 0) & np.isfinite(r), "rate has entries that are negative or not finite; give means.", rate)
     rate = jnp.where((rate >= 0) & jnp.isfinite(rate), rate, jnp.nan)
-    return _estimator(estimator).poisson(_key(key), rate)
+    return chosen_estimator(estimator).poisson(random_key(key), rate)
 
 
 def _probability(p: ArrayLike) -> Float[Array, "..."]:
@@ -144,19 +125,50 @@ def _probability(p: ArrayLike) -> Float[Array, "..."]:
     return jnp.where((p >= 0) & (p <= 1), p, jnp.nan)
 
 
+def shares(p: ArrayLike) -> Float[Array, "... k"]:
+    """Return probabilities of all categories, divided by their sum."""
+    p = _probability(p)
+    if p.ndim == 0 or p.shape[-1] < 2:
+        raise InputError(f"p has shape {p.shape}; give probabilities of two or more categories along the last axis.")
+    total = jnp.sum(p, axis=-1, keepdims=True)
+    require(
+        lambda t: np.abs(t - 1) <= SUM,
+        lambda: (
+            f"p adds up to {float(np.ravel(total)[np.argmax(np.abs(np.ravel(total) - 1))]):.6g}; give probabilities of all "
+            "categories, which add up to 1."
+        ),
+        total,
+    )
+    return p / total
+
+
+def trials(n: ArrayLike, estimator: AbstractEstimator | None) -> Float[Array, "..."]:
+    """Return numbers of trials, which are whole but for a mean field."""
+    n = floating(n, "n")
+    whole = not isinstance(estimator, MeanField)  # whose own counts are means
+    require(
+        lambda v: (v >= 0) & np.isfinite(v) & ((v == np.floor(v)) | (not whole)),
+        "n has entries that are negative or not whole; give numbers of trials.",
+        n,
+    )
+    return jnp.where((n >= 0) & jnp.isfinite(n), n, jnp.nan)
+
+
 def _first(p: Any) -> str:
     values = np.ravel(np.asarray(p))
     return f"{values[np.argmin((values >= 0) & (values <= 1))]:g}"
 
 
-def _estimator(estimator: AbstractEstimator | None) -> AbstractEstimator:
+def chosen_estimator(estimator: AbstractEstimator | None) -> AbstractEstimator:
+    """Return the estimator, which is one without derivatives where None is given."""
     if estimator is None:
         return Detached()
     instance(estimator, AbstractEstimator, "estimator", "Smoothed(), StraightThrough(), another estimator, or None")
     return estimator
 
 
-def _key(key: Any) -> PRNGKeyArray:
+def random_key(key: Any) -> PRNGKeyArray:
+    """Return the key, or raise `InputError` where it is none."""
     if not hasattr(key, "dtype") or not hasattr(key, "shape"):
         raise InputError(f"key is of type {type(key).__name__}; give a JAX random key, such as jax.random.key(0).")
     return key
