@@ -1,0 +1,98 @@
+"""A second path that parts from the first at one draw: derivatives of events that change all that follows."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+
+class Twin(eqx.Module):
+    """Another path, on which one draw of 0 or 1 went otherwise.
+
+    It is replaced at random, so that at any time every draw so far is the one with a probability in proportion to its weight.
+    `total` is the sum of the weights; `lift` is the draw's own probability over its weight, and it is only there for its
+    derivative.
+    """
+
+    state: PyTree
+    lift: Float[Array, ""]
+    total: Float[Array, ""]
+
+
+def twin(state: PyTree, dtype: Any) -> Twin:
+    """Return the twin of a path on which nothing has been drawn yet."""
+    return Twin(fixed(state), jnp.zeros((), dtype), jnp.zeros((), dtype))
+
+
+def follow(
+    before: Twin,
+    later: PyTree,
+    parting: Callable[[Array], PyTree],
+    weight: Array,
+    p: Array,
+    x: Array,
+    key: PRNGKeyArray,
+) -> Twin:
+    """Return the twin after a step in which x was drawn with probabilities p.
+
+    ```
+    weight of a twin   w_J = weight sqrt(p_J)
+    derivative of f    p_J' (f where x_J is 1 - f where x_J is 0) sum(w) / w_J,    J the draw at which the twin parted
+    ```
+
+    Parameters
+    ----------
+    before:
+        The twin before the step.
+    later:
+        Its state after the step, with the random numbers of the path itself.
+    parting:
+        The state after the step from the path's own before it, for draws other than x.
+    weight:
+        0 where a draw has no effect.
+    key:
+        A key of its own.
+
+    References
+    ----------
+    Gong and Ho (1987); Arya et al. (2022), whose pruning this is.
+    """
+    w = fixed(weight * jnp.sqrt(p)).ravel()
+    ends = jnp.cumsum(w)
+    total = before.total + ends[-1]
+    at = jax.random.uniform(key, (), w.dtype) * total
+    new, which = at < ends[-1], jnp.minimum(jnp.sum(ends <= at), w.size - 1)
+    flip = jnp.zeros_like(w).at[which].set(1).reshape(x.shape)
+    lift = (1 - 2 * x.ravel()[which]) * p.ravel()[which] / jnp.where(new, w[which], 1)
+    states = parting(jnp.abs(flip - x)), later
+    state, lift = jax.tree.map(lambda a, b: jnp.where(new, a, b), (states[0], lift), (states[1], before.lift))
+    return Twin(fixed(state), lift, total)
+
+
+def lifted(seen: PyTree, other: PyTree, twin: Twin) -> PyTree:
+    """Return what was seen of a path; its derivative has that of the draw, times the difference to the twin, on top."""
+    lift = twin.lift * twin.total
+
+    def one(mine, theirs):
+        return _towards(mine, theirs, lift) if jnp.issubdtype(jnp.result_type(mine), jnp.inexact) else mine
+
+    return jax.tree.map(one, seen, other)
+
+
+def fixed(tree: PyTree) -> PyTree:
+    """Return values without their derivatives."""
+    return jax.tree.map(jax.lax.stop_gradient, tree)
+
+
+@jax.custom_jvp
+def _towards(mine: Array, theirs: Array, lift: Array) -> Array:
+    return mine
+
+
+@_towards.defjvp
+def _towards_jvp(primals, tangents):
+    mine, theirs, _ = primals
+    return mine, tangents[0] + (theirs - mine) * tangents[2].astype(mine.dtype)
