@@ -1,12 +1,17 @@
 """Draws: exact in value, and derivatives against all outcomes enumerated with their probabilities."""
 
+import itertools
+from fractions import Fraction
+
 import jax
+import jax.extend
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
 
 import quesnay as q
+from quesnay.agents.estimators import Uniforms, event, threefry, uniforms
 
 ag = q.agents
 KEYS = jax.random.split(jax.random.key(0), 4000)
@@ -142,9 +147,42 @@ def test_draws_have_their_distributions():
         assert scipy.stats.chisquare(np.asarray(drawn).sum(axis=0), p * len(KEYS)).pvalue > 1e-4
 
 
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+def test_an_event_is_a_uniform_number_below_its_probability(dtype):
+    """In exact fractions: (bits + below) / 2^32 < p."""
+    last = 2**32 - 1
+    for bits, below, p in itertools.product(
+        (0, 1, 1288490188, 1288490189, last),
+        (0.0, 0.25, 0.75),
+        (0.0, 1e-10, 1.5 / 2**32, 0.3, 1 - 2.0**-24, 1 - 2.0**-53, 1.0),
+    ):
+        u, p = Uniforms(jnp.array([bits], jnp.uint32), jnp.asarray(below, dtype)), jnp.asarray(p, dtype)
+        expected = Fraction(bits) + Fraction(below) < Fraction(float(p)) * 2**32
+        assert float(event(u, p)[0]) == expected, (bits, below, p)
+
+
+def test_words_are_those_of_the_cipher_in_jax():
+    key, count = jnp.array([7, 11], jnp.uint32), jnp.arange(5, dtype=jnp.uint32)
+    found = threefry(key[0], key[1], count, 3 * count)
+    expected = jax.extend.random.threefry_2x32(key, jnp.concatenate([count, 3 * count]))
+    np.testing.assert_array_equal(jnp.concatenate(found), expected)
+
+
+def test_events_of_many_are_independent_and_share_numbers_where_they_should():
+    """Neighbours, whose numbers come from one word of 64 bits, and those two apart; nested events by shared numbers."""
+    u = uniforms(KEYS[0], jnp.zeros((3, 2667)))
+    rare, common = (np.asarray(ag.bernoulli(u, p)).ravel() for p in (0.2, 0.6))
+    assert np.all(rare <= common)
+    for apart in (1, 2):
+        both = rare[:-apart] + 2 * rare[apart:]
+        counts = np.bincount(both.astype(int), minlength=4)
+        assert scipy.stats.chisquare(counts, np.array([0.64, 0.16, 0.16, 0.04]) * len(both)).pvalue > 1e-4
+
+
 def test_the_relaxation_has_the_slope_of_its_softmax_and_warns_of_rare_events():
     tau, p, key = 0.7, 0.35, KEYS[1]
-    u = jax.random.uniform(key, ())
+    number = uniforms(key, jnp.zeros(()))
+    u = (number.bits + number.below) / 2**32
     soft = jax.grad(lambda p: jax.nn.sigmoid((jnp.log(p / (1 - p)) - jnp.log(u / (1 - u))) / tau))(p)
     found = jax.grad(lambda p: ag.bernoulli(key, p, estimator=ag.GumbelSoftmax(tau)))(p)
     assert float(found) == pytest.approx(float(soft), rel=1e-12)

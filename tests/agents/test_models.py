@@ -7,6 +7,7 @@ import pytest
 import scipy.stats
 
 import quesnay as q
+from quesnay._results import RESULTS
 
 ag = q.agents
 KEY = jax.random.key(0)
@@ -52,6 +53,42 @@ def test_agents_are_conserved_and_certain_rates_are_certain(lumped):
     assert not none.infections.any()
     still = epidemic((0.0, 0.0, 1.0), KEY, lumped=lumped)
     np.testing.assert_array_equal(still.infected, 1)
+
+
+def test_single_precision_stays_single():
+    path = epidemic(jnp.array([0.6, 0.2, 0.05], jnp.float32), KEY, lumped=False)
+    assert path.infections.dtype == jnp.float32
+    np.testing.assert_allclose(path.susceptible + path.infected + path.recovered, 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize("estimator", [ag.Smoothed(), ag.StraightThrough(), None])
+def test_agents_in_bytes_are_those_in_numbers(estimator):
+    """An epidemic in which nobody loses immunity, at a rate of 0, is run in numbers; the same one without the rate in bytes."""
+
+    def run(theta, **options):
+        model = ag.SIR(
+            agents=50, infected=theta[0], beta=theta[1], gamma=theta[2], estimator=estimator, lumped=False, **options
+        )
+        path = q.simulate(model, steps=6, key=KEY)
+        return jnp.stack([path.infections, path.recoveries, path.infected])
+
+    def both(theta, **options):
+        return run(theta, **options), jax.jacfwd(run)(theta, **options), jax.jacrev(run)(theta, **options)
+
+    at = jnp.array([0.1, 0.6, 0.2])
+    for bytes_, numbers in zip(both(at), both(at, waning=0.0), strict=True):
+        np.testing.assert_allclose(bytes_, numbers, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("bad", [{"infected": jnp.nan}, {"infected": 1.5}, {"beta": -0.1}, {"gamma": jnp.nan}])
+def test_traced_parameters_of_agents_that_are_none_do_not_pass_silently(bad):
+    def run(**given):
+        model = ag.SIR(agents=20, lumped=False, **({"infected": 0.5, "beta": 0.5, "gamma": 0.2} | given))
+        return q.simulate(model, steps=3, key=KEY, throw=False)
+
+    path = jax.jit(run)(**{name: jnp.asarray(value) for name, value in bad.items()})
+    assert np.isnan(path.infected).all()
+    assert path.result == RESULTS.not_finite
 
 
 def test_the_mean_field_is_the_recursion_of_fractions():

@@ -66,12 +66,13 @@ def test_categories_and_counts_have_their_scores():
     assert (certain[1], certain[2]) == (0, 0)
 
 
-def test_a_small_epidemic_has_no_bias():
-    """One step of six agents, from the binomial law of the start; E f with f = 1 where nobody is infected."""
-    agents, theta = 6, jnp.array([0.9, 0.3])
+@pytest.mark.parametrize("lumped", [True, False])
+def test_a_small_epidemic_has_no_bias(lumped):
+    """One step of six agents, from the binomial law of the start; E f with f = 1 where nobody is infected, whoever recovers."""
+    agents, theta = 6, jnp.array([0.9, 0.3, 0.2])
 
     def spared(theta, key):
-        model = ag.SIR(agents=agents, beta=theta[0], gamma=0.2, infected=theta[1], estimator=SCORE)
+        model = ag.SIR(agents=agents, beta=theta[0], gamma=theta[2], infected=theta[1], estimator=SCORE, lumped=lumped)
         path = q.simulate(model, steps=1, key=key)
         return jnp.where(path.infections[0] == 0, 1.0, 0.0)
 
@@ -86,8 +87,9 @@ def test_a_small_epidemic_has_no_bias():
     expected = [
         (exact(0.9 + 1e-6, 0.3) - exact(0.9 - 1e-6, 0.3)) / 2e-6,
         (exact(0.9, 0.3 + 1e-6) - exact(0.9, 0.3 - 1e-6)) / 2e-6,
+        0.0,
     ]
-    # The score by the infected share has variance n / (p (1 - p)), f a deviation of at most 1/2; 4 standard errors.
+    # The score by the infected share has variance n / (p (1 - p)), those by the rates less; f a deviation of at most 1/2.
     np.testing.assert_allclose(slope, expected, rtol=0, atol=4 * 0.5 * (agents / (0.3 * 0.7) / 20_000) ** 0.5)
 
 

@@ -131,9 +131,9 @@ class BrockHommes(AbstractDynamics):
     def observe(self, state):
         return {"price": state[0], "fractions": state[3]}
 
-    def rows(self, shock, steps, key, observe):
+    def rows(self, shock, steps, key, observe, scan):
         certain = self.agents is None and self.sigma is None
-        return each_step(self, shock, steps, None if certain else drawn(key, self), observe)
+        return each_step(self, shock, steps, None if certain else drawn(key, self), observe, scan)
 
     def path(self, rows, base, result):
         return Market(**rows, result=result) if own(rows, Market) else Observed(rows, result)

@@ -10,14 +10,14 @@ from numpy.typing import ArrayLike
 from quesnay._checks import floating, instance, require
 from quesnay._errors import InputError
 
-from .estimators import DEFAULT, AbstractEstimator, Detached, MeanField
+from .estimators import DEFAULT, AbstractEstimator, Detached, MeanField, Uniforms
 
 SUM = 1e-5
 """How far from 1 probabilities of all categories may add up."""
 
 
 def bernoulli(
-    key: PRNGKeyArray | None, p: ArrayLike, *, estimator: AbstractEstimator | None = DEFAULT
+    key: PRNGKeyArray | Uniforms | None, p: ArrayLike, *, estimator: AbstractEstimator | None = DEFAULT
 ) -> Float[Array, "..."]:
     """Return draws of 1 with probability p and of 0 without, one uniform number each; certain events are certain.
 
@@ -40,7 +40,7 @@ def bernoulli(
     ----------
     See the estimators.
     """
-    return chosen_estimator(estimator).bernoulli(random_key(key), _probability(p))
+    return chosen_estimator(estimator).bernoulli(random_key(key), probability(p))
 
 
 def categorical(
@@ -86,7 +86,7 @@ def binomial(
     InputError
         As for `bernoulli`; n that is negative or not whole; an estimator without counts.
     """
-    n, p = jnp.broadcast_arrays(trials(n, estimator), _probability(p))
+    n, p = jnp.broadcast_arrays(trials(n, estimator), probability(p))
     return chosen_estimator(estimator).binomial(random_key(key), n.astype(p.dtype), p)
 
 
@@ -115,7 +115,8 @@ def poisson(
     return chosen_estimator(estimator).poisson(random_key(key), rate)
 
 
-def _probability(p: ArrayLike) -> Float[Array, "..."]:
+def probability(p: ArrayLike) -> Float[Array, "..."]:
+    """Return probabilities, nan where traced ones are none."""
     p = floating(p, "p")
     require(
         lambda v: (v >= 0) & (v <= 1),
@@ -127,7 +128,7 @@ def _probability(p: ArrayLike) -> Float[Array, "..."]:
 
 def shares(p: ArrayLike) -> Float[Array, "... k"]:
     """Return probabilities of all categories, divided by their sum."""
-    p = _probability(p)
+    p = probability(p)
     if p.ndim == 0 or p.shape[-1] < 2:
         raise InputError(f"p has shape {p.shape}; give probabilities of two or more categories along the last axis.")
     total = jnp.sum(p, axis=-1, keepdims=True)

@@ -6,7 +6,7 @@ import warnings
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, UInt32
 
 from quesnay._checks import positive
 from quesnay._errors import InputError, RareEventWarning
@@ -14,13 +14,16 @@ from quesnay._errors import InputError, RareEventWarning
 RARE = 0.01
 """Probability of an event, or of its absence, below which a relaxation is doubted."""
 
+WORD = 2.0**32
+"""Numbers of 32 bits that there are."""
+
 
 class AbstractEstimator(eqx.Module):
     """What the derivative of a draw by its parameters is. Draws themselves are the same for all, but for `MeanField`."""
 
     @abc.abstractmethod
-    def bernoulli(self, key: PRNGKeyArray, p: Float[Array, "..."]) -> Float[Array, "..."]:
-        """Return draws of 0 or 1, the latter with probability p."""
+    def bernoulli(self, key: "PRNGKeyArray | Uniforms", p: Float[Array, "..."]) -> Float[Array, "..."]:
+        """Return draws of 0 or 1, the latter with probability p: `event(key, p)`, whose key may be numbers drawn already."""
 
     @abc.abstractmethod
     def categorical(self, key: PRNGKeyArray, p: Float[Array, "... k"]) -> Float[Array, "... k"]:
@@ -35,7 +38,19 @@ class AbstractEstimator(eqx.Module):
         """Return draws of the number of events at a rate."""
 
 
-class Smoothed(AbstractEstimator):
+class AbstractOutcomeSlopes(AbstractEstimator):
+    """An estimator whose derivative of a Bernoulli draw is known from p and the outcome."""
+
+    @abc.abstractmethod
+    def slopes(self, p: Float[Array, "..."]) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+        """Return `dx/dp` where x = 1, and where x = 0."""
+
+    def bernoulli(self, key, p):
+        x = event(key, p)
+        return _carried(x, p, jnp.where(x > 0, *self.slopes(p)))
+
+
+class Smoothed(AbstractOutcomeSlopes):
     """Two-sided: what is behind the jump of a draw is taken for the mean of its slopes before and after (trapezoidal rule).
 
     ```
@@ -53,11 +68,10 @@ class Smoothed(AbstractEstimator):
     Arya et al. (2022) on the jumps; the identities of Stein and Chen for sums.
     """
 
-    def bernoulli(self, key, p):
-        x = event(key, p)
+    def slopes(self, p):
         within = (p > 0) & (p < 1)
         q = jnp.where(within, p, 0.5)
-        return _carried(x, p, jnp.where(within, jnp.where(x > 0, 0.5 / q, 0.5 / (1 - q)), 1))
+        return jnp.where(within, 0.5 / q, 1), jnp.where(within, 0.5 / (1 - q), 1)
 
     def categorical(self, key, p):
         return _two_sided(chosen(key, p), p)
@@ -77,7 +91,7 @@ class Smoothed(AbstractEstimator):
 DEFAULT = Smoothed()
 
 
-class StraightThrough(AbstractEstimator):
+class StraightThrough(AbstractOutcomeSlopes):
     """The derivative of the mean, `dx/dp = 1`: no bias where what follows is linear in each draw.
 
     References
@@ -85,11 +99,11 @@ class StraightThrough(AbstractEstimator):
     Bengio, Leonard and Courville (2013).
     """
 
-    def bernoulli(self, key, p):
-        return _carried(event(key, p), p, jnp.ones_like(p))
+    def slopes(self, p):
+        return jnp.ones_like(p), jnp.ones_like(p)
 
     def categorical(self, key, p):
-        return _through(chosen(key, p), p)
+        return through(chosen(key, p), p)
 
     def binomial(self, key, n, p):
         return _carried(_carried(events(key, n, p), p, n), n, p)
@@ -120,7 +134,8 @@ class GumbelSoftmax(AbstractEstimator):
         positive(self.tau, "tau")
 
     def bernoulli(self, key, p):
-        u = _uniform(key, p)
+        key = uniforms(key, p)
+        u = (key.bits.astype(p.dtype) + key.below) / WORD
         within = (p > 0) & (p < 1)
         _doubt(within & (jnp.minimum(p, 1 - p) < RARE))
         q = jnp.where(within, p, 0.5)
@@ -136,7 +151,7 @@ class GumbelSoftmax(AbstractEstimator):
         )
         logits = jnp.where(p > 0, jnp.log(jnp.where(p > 0, p, 1)) + jax.lax.stop_gradient(noise), -jnp.inf)
         soft = jax.nn.softmax(logits / self.tau, axis=-1)
-        return _through(x, soft)
+        return through(x, soft)
 
     def binomial(self, key, n, p):
         raise InputError(
@@ -163,11 +178,11 @@ class MeanField(AbstractEstimator):
         return rate
 
 
-class Detached(AbstractEstimator):
+class Detached(AbstractOutcomeSlopes):
     """No derivative, as where a program branches on a draw: what estimators are there to repair."""
 
-    def bernoulli(self, key, p):
-        return jax.lax.stop_gradient(event(key, p))
+    def slopes(self, p):
+        return jnp.zeros_like(p), jnp.zeros_like(p)
 
     def categorical(self, key, p):
         return jax.lax.stop_gradient(chosen(key, p))
@@ -209,22 +224,70 @@ def _two_sided_jvp(primals, tangents):
 
 
 @jax.custom_jvp
-def _through(x: Array, p: Array) -> Array:
+def through(x: Array, p: Array) -> Array:
+    """Return x, with the derivative of p."""
     return x
 
 
-@_through.defjvp
+@through.defjvp
 def _through_jvp(primals, tangents):
     return primals[0], tangents[1]
 
 
-def _uniform(key: PRNGKeyArray, p: Array) -> Array:
-    return jax.random.uniform(key, p.shape, p.dtype)
+class Uniforms(eqx.Module):
+    """Uniform numbers `(bits + below) / 2^32`, which estimators take for a key: events that share them happen together.
+
+    What is below the 32 bits of each is one number for all, so that every probability is exact.
+    """
+
+    bits: UInt32[Array, "..."]
+    below: Float[Array, ""]
+
+    @property
+    def shape(self):
+        return self.bits.shape
+
+    @property
+    def dtype(self):
+        return self.bits.dtype
 
 
-def event(key: PRNGKeyArray, p: Array) -> Array:
+def uniforms(key: PRNGKeyArray | Uniforms, like: Array) -> Uniforms:
+    """Return uniform numbers of the shape and kind of an array, two of every block of Threefry, keyed by a JAX key."""
+    if isinstance(key, Uniforms):
+        return key
+    one, two, below = jax.random.bits(key, (3,), jnp.uint32)
+    blocks = jax.lax.iota(jnp.uint32, (like.size + 1) // 2)
+    words = jnp.concatenate(threefry(one, two, blocks, jnp.zeros_like(blocks)))[: like.size]
+    return Uniforms(words.reshape(like.shape), (below >> 9).astype(like.dtype) / 2**23)
+
+
+def threefry(one: Array, two: Array, x: Array, y: Array) -> tuple[Array, Array]:
+    """Return the words of Threefry-2x32-20, as `jax.extend.random.threefry_2x32` does, but unrolled, for XLA to fuse.
+
+    References
+    ----------
+    Salmon, Moraes, Dror and Shaw (2011).
+    """
+    keys = (one, two, one ^ two ^ jnp.uint32(0x1BD11BDA))
+    x, y = x + one, y + two
+    for block in range(5):
+        for turn in ((13, 15, 26, 6), (17, 29, 16, 24))[block % 2]:
+            x = x + y
+            y = (y << turn | y >> (32 - turn)) ^ x
+        x, y = x + keys[(block + 1) % 3], y + keys[(block + 2) % 3] + jnp.uint32(block + 1)
+    return x, y
+
+
+def event(key: PRNGKeyArray | Uniforms, p: Array) -> Array:
     """Return 1 with probability p; what is no probability stays nan."""
-    return jnp.where(_uniform(key, p) < p, 1, 0 * p)
+    return jnp.where(happens(uniforms(key, p), p), 1, 0 * p)
+
+
+def happens(u: Uniforms, p: Array) -> Bool[Array, "..."]:
+    """Say which uniform numbers are below p."""
+    first = jnp.ceil(jax.lax.stop_gradient(p) * WORD - u.below)  # of the numbers that are not below p
+    return (u.bits < first.astype(jnp.uint32)) | (first >= WORD)
 
 
 def chosen(key: PRNGKeyArray, p: Array) -> Array:

@@ -315,9 +315,9 @@ class FirmDynamics(AbstractDynamics):
             **state.events,
         }
 
-    def rows(self, shock, steps, key, observe):
+    def rows(self, shock, steps, key, observe, scan):
         if not self._parts:
-            return each_step(self, shock, steps, drawn(key, self), observe)
+            return each_step(self, shock, steps, drawn(key, self), observe, scan)
 
         def advance(carried, at):
             (state, other), (day, own) = carried, at
@@ -335,7 +335,7 @@ class FirmDynamics(AbstractDynamics):
 
         start = self.init()
         keys = jax.random.split(drawn(key, self), steps)
-        return jax.lax.scan(advance, (start, twin(start, self.workers.dtype)), (jnp.arange(steps), keys))[1]
+        return scan(advance, (start, twin(start, self.workers.dtype)), (jnp.arange(steps), keys))[1]
 
     def path(self, rows, base, result):
         if not own(rows, FirmPath):

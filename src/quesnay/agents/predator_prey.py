@@ -175,7 +175,7 @@ class PredatorPrey(AbstractDynamics):
     def observe(self, state):
         return dict(zip(("prey", "predators", "eaten"), state, strict=True))
 
-    def rows(self, shock, steps, key, observe):
+    def rows(self, shock, steps, key, observe, scan):
         begin, rest = jax.random.split(drawn(key, self))
         *_, nobody = self.init()
         means = jnp.stack([jnp.broadcast_to(mean, nobody.shape) for mean in (self.prey, self.predators)])
@@ -186,7 +186,7 @@ class PredatorPrey(AbstractDynamics):
             seen = self.observe(state)
             return state, jax.tree.map(jnp.mean, seen) if observe is None else observe(seen)
 
-        return jax.lax.scan(advance, (*start, nobody), (jnp.arange(steps), jax.random.split(rest, steps)))[1]
+        return scan(advance, (*start, nobody), (jnp.arange(steps), jax.random.split(rest, steps)))[1]
 
     def path(self, rows, base, result):
         return Populations(**rows, result=result) if own(rows, Populations) else Observed(rows, result)

@@ -11,8 +11,9 @@ from quesnay._results import RESULTS
 from quesnay.dynamics import AbstractDynamics
 from quesnay.network import AbstractLinks
 
-from .draws import bernoulli, binomial
-from .estimators import DEFAULT, AbstractEstimator, GumbelSoftmax
+from .draws import bernoulli, binomial, chosen_estimator, probability
+from .estimators import DEFAULT, AbstractEstimator, AbstractOutcomeSlopes, GumbelSoftmax, happens, through, uniforms
+from .score import Score
 from .walk import Observed, drawn, own, unshocked, within
 
 OPTIONAL = ("waning", "vaccination")
@@ -109,11 +110,13 @@ class SIR(AbstractDynamics):
             "waning": waning,
             "vaccination": vaccination,
         }
-        for name, value in given.items():
-            number = None if value is None and name in OPTIONAL else floating(value, name)
+        numbers = {n: None if v is None and n in OPTIONAL else floating(v, n) for n, v in given.items()}
+        # Plain numbers, such as dt where none is given, take the precision of the arrays.
+        kinds = [v.dtype for n, v in numbers.items() if v is not None and not isinstance(given[n], int | float)]
+        for name, number in numbers.items():
             if number is not None and number.shape != ():
                 raise InputError(f"{name} has shape {number.shape}; give one number, and vmap over models for more.")
-            setattr(self, name, number)
+            setattr(self, name, number if number is None or not kinds else number.astype(jnp.result_type(*kinds)))
         self.estimator = estimator
         if contacts is not None:
             instance(contacts, AbstractLinks, "contacts", "contacts(source, target, agents=...)")
@@ -134,8 +137,9 @@ class SIR(AbstractDynamics):
         susceptible, infected, *_ = state
         met = jnp.sum(infected) / self.agents if self.contacts is None else self.contacts.rmatvec(infected)
         first, second, *more = jax.random.split(drawn(key, self), 4)
-        # An agent is in one state, so that one uniform number serves infection and recovery; counts need one each.
-        second = second if self.lumped else first
+        if not self.lumped:
+            # An agent is in one state, so that one uniform number serves infection and recovery.
+            first = second = uniforms(first, susceptible)
         new = self._events(first, susceptible, self.beta * met)
         well = self._events(second, infected, self.gamma)
         immune = (self.agents if self.lumped else 1) - susceptible - infected
@@ -151,10 +155,14 @@ class SIR(AbstractDynamics):
         p = -jnp.expm1(-rate * self.dt)
         if self.lumped:
             return binomial(key, where, p, estimator=self.estimator)
-        return where * bernoulli(key, jnp.broadcast_to(p, where.shape), estimator=self.estimator)
+        # Scores of those in another state say nothing; by shared numbers they would even depend on what happens.
+        p = where * p if isinstance(self.estimator, Score) else p
+        return where * bernoulli(uniforms(key, where), p, estimator=self.estimator)
 
     def observe(self, state):
-        susceptible, infected, new, well = (jnp.sum(part) / self.agents for part in state)
+        return self._shown(*(jnp.sum(part) / self.agents for part in state))
+
+    def _shown(self, susceptible, infected, new, well):
         return {
             "infections": new,
             "recoveries": well,
@@ -163,21 +171,75 @@ class SIR(AbstractDynamics):
             "recovered": 1 - susceptible - infected,
         }
 
-    def rows(self, shock, steps, key, observe):
+    def rows(self, shock, steps, key, observe, scan):
         begin, rest = jax.random.split(drawn(key, self))
+        estimator = chosen_estimator(self.estimator)
+        plain = not self.lumped and self.contacts is None and self.waning is None and self.vaccination is None
+        if plain and isinstance(estimator, AbstractOutcomeSlopes):
+            start, step = self._in_bytes(begin, estimator.slopes)
+        else:
+            start, step = self._in_numbers(begin, shock)
+
+        def advance(state, at):
+            state, seen = step(state, *at)
+            return state, seen if observe is None else observe(seen)
+
+        if not self.lumped:  # drawing again is faster than reading what reverse mode would have kept
+            advance = jax.checkpoint(advance, prevent_cse=False)
+        return scan(advance, start, (jnp.arange(steps), jax.random.split(rest, steps)))[1]
+
+    def _in_numbers(self, begin, shock):
+        """Return a start, and a step `(state, day, key) -> (state, what is seen)`."""
         everybody, nobody, *_ = self.init()
         if self.lumped:
             first = binomial(begin, everybody, self.infected, estimator=self.estimator)
         else:
             first = bernoulli(begin, jnp.broadcast_to(self.infected, everybody.shape), estimator=self.estimator)
 
-        def advance(state, at):
-            state = self.step(state, at[0], shock, at[1])
-            seen = self.observe(state)
-            return state, seen if observe is None else observe(seen)
+        def step(state, day, key):
+            state = self.step((*state, nobody, nobody), day, shock, key)
+            return state[:2], self.observe(state)
 
-        start = everybody - first, first, nobody, nobody
-        return jax.lax.scan(advance, start, (jnp.arange(steps), jax.random.split(rest, steps)))[1]
+        return (everybody - first, first), step
+
+    def _in_bytes(self, begin, slopes):
+        """Return a start and a step of the same numbers, for agents who all meet all.
+
+        Whether an agent is in a state is kept in a byte, and its derivative as that of a zero, which costs nothing where nobody
+        asks for it.
+        """
+        zeros = jnp.zeros(self.agents, self.beta.dtype)
+
+        def meet(u, those, p):
+            """Return whose number is below p, in bytes, and the derivative of those in a state who meet the event."""
+            within, slope = those
+            happened = happens(u, p)
+            by_p = jnp.where(within > 0, jnp.where(happened, *slopes(jax.lax.stop_gradient(p))), 0)
+            change = jnp.where(happened, slope, 0) + by_p * (p - jax.lax.stop_gradient(p))
+            return happened.astype(jnp.uint8), change
+
+        def kept(who, change):
+            return who, through(zeros, change)
+
+        def share(who, change):
+            return through(jnp.sum(who, dtype=jnp.int32).astype(change.dtype), jnp.sum(change)) / self.agents
+
+        def step(state, day, key):
+            susceptible, infected, before, ill = state
+            u = uniforms(jax.random.split(key, 4)[0], zeros)
+            p, q = probability(-jnp.expm1(-self.beta * ill * self.dt)), probability(-jnp.expm1(-self.gamma * self.dt))
+            (falls, new), (heals, well) = meet(u, susceptible, p), meet(u, infected, q)
+            after = kept(susceptible[0] & (1 - falls), susceptible[1] - new)
+            infected = kept((susceptible[0] & falls) | (infected[0] & (1 - heals)), infected[1] + new - well)
+            nothing = 0 * (before + p + q)  # or nan
+            left, now = share(*after) + nothing, share(*infected) + nothing
+            return (after, infected, left, now), self._shown(left, now, before - left, before + ill - left - now)
+
+        one = jnp.ones(self.agents, jnp.uint8)
+        p = probability(self.infected)
+        first, change = meet(uniforms(begin, zeros), (one, zeros), p)
+        susceptible, infected = kept(one - first, -change), kept(first, change)
+        return (susceptible, infected, share(*susceptible) + 0 * p, share(*infected) + 0 * p), step
 
     def path(self, rows, base, result):
         return Epidemic(**rows, result=result) if own(rows, Epidemic) else Observed(rows, result)

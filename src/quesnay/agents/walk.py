@@ -65,8 +65,8 @@ class RandomWalk(AbstractDynamics):
     def observe(self, state):
         return {"position": state}
 
-    def rows(self, shock, steps, key, observe):
-        return each_step(self, shock, steps, drawn(key, self), observe)
+    def rows(self, shock, steps, key, observe, scan):
+        return each_step(self, shock, steps, drawn(key, self), observe, scan)
 
     def path(self, rows, base, result):
         return Walk(**rows, result=result) if own(rows, Walk) else Observed(rows, result)

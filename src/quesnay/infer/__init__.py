@@ -12,6 +12,7 @@ from .prior import Prior, read_prior
 from .sobol import SensitivityReport, sobol
 from .synthetic import SyntheticLikelihood
 from .targets import Targets, read_targets
+from .transforms import Transformed, cumulative, scaled, square_root
 from .variational import flow, full_covariance, low_rank, mean_field
 
 __all__ = [
@@ -29,9 +30,11 @@ __all__ = [
     "SquaredError",
     "SyntheticLikelihood",
     "Targets",
+    "Transformed",
     "abc",
     "abc_smc",
     "coverage",
+    "cumulative",
     "flow",
     "full_covariance",
     "gvi",
@@ -45,5 +48,7 @@ __all__ = [
     "read_prior",
     "read_targets",
     "renyi",
+    "scaled",
     "sobol",
+    "square_root",
 ]

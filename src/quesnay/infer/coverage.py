@@ -18,7 +18,8 @@ from quesnay._checks import positive, whole
 from quesnay._errors import ConvergenceWarning, InputError, SolveError
 
 from .conditioning import condition
-from .gvi import _health, gvi, plan
+from .gvi import gvi, plan
+from .health import judge
 from .identify import blank
 from .losses import MMD, AbstractLoss, Custom, EnergyScore, Gaussian, SquaredError, Weighted, read_loss
 from .posterior import prior_spread
@@ -285,15 +286,14 @@ def _in_batches(
         fit = finish(fitting, fitting.start._replace(svi=svi))
         return draw(fit, own[3], draws), losses
 
-    run = jax.jit(jax.vmap(one))
-    simulated = np.asarray(jnp.isfinite(observed).all(axis=1))
+    run, simulated = jax.jit(jax.vmap(one)), np.asarray(jnp.isfinite(observed).all(axis=1))
     for at in range(0, len(observed), batch):
         # The last batch is filled up, so that it has the shape of the others and the same program.
         chosen = np.minimum(np.arange(at, at + batch), len(observed) - 1)
         values = jnp.where(simulated[chosen][:, None], observed[chosen], 0.0)
         z, losses = (np.asarray(v, float) for v in run(values, keys[chosen]))
         for k in range(min(batch, len(observed) - at)):
-            health = _health(losses[k])
+            health = judge(losses[k])
             fine = simulated[at + k] and np.isfinite(health.last) and np.isfinite(z[k]).all()
             yield (z[k], health.converged) if fine else (None, False)
 

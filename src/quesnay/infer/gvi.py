@@ -6,11 +6,10 @@ import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PRNGKeyArray, PyTree
 from numpyro.infer import RenyiELBO, Trace_ELBO
@@ -21,16 +20,14 @@ from quesnay._errors import ConvergenceWarning, InputError, SolveError
 
 from . import checkpoints
 from .conditioning import MOST, condition
-from .losses import AbstractLoss, Fitted, read_loss
+from .health import LOOKS, PLATEAU, Health, judge, on_plateau
+from .losses import AbstractLoss, read_loss
 from .posterior import Posterior, make_posterior
 from .problem import Problem, read_problem, split
 from .progress import Told, told
-from .variational import Chart, Fitting, Guide, State, advance, begin, draw, finish, loss_at, mean_field
+from .starts import begun
+from .variational import Chart, Fitting, Guide, State, advance, begin, draw, finish, located, mean_field
 
-WORTH = 0.5
-"""Nats by which a loss must still change to count."""
-ASTRAY = 0.02
-"""Share of the last steps that may end where the simulator does not run."""
 CHUNK = 25
 """Steps between two looks at a fit: for its progress, its checkpoint and its health."""
 
@@ -123,7 +120,8 @@ def gvi(
     Warns
     -----
     ConvergenceWarning
-        The loss was still falling at the end, or many simulations were not finite.
+        The loss was still falling at the end, or many simulations were not finite; the loss of a simulator that draws is no
+        lower than at half of 16 prior draws (a plateau).
 
     Source: Knoblauch, Jewson and Damoulas (2022), J. Mach. Learn. Res. 23; Kucukelbir et al. (2017), J. Mach. Learn. Res. 18.
     """
@@ -136,13 +134,13 @@ def gvi(
         raise InputError("A run with several starts cannot be resumed; give starts=1.")
     if divergence is not None and not isinstance(divergence, ELBO):
         raise InputError(f"divergence is a {type(divergence).__name__}; give None or infer.renyi(alpha).")
-    keys = split(key, 4)
+    keys = split(key, 5)
     given = read_loss(loss, weight)
     fitted = given.fit(problem, keys[0])
-    begun = _starts(problem, fitted, whole(scouts, "scouts", "number of scouts", least=0), tries, keys[1])
+    first = begun(problem, fitted, whole(scouts, "scouts", "number of scouts", least=0), tries, keys[1])
     before, form = plan(problem, guide, precondition)
     best, used, astray, away = None, 0, 0, math.nan
-    for number, (start, own) in enumerate(zip(begun.points, jax.random.split(keys[2], tries), strict=True)):
+    for number, (start, own) in enumerate(zip(first.points, jax.random.split(keys[2], tries), strict=True)):
         chart = None
         if before:
             chart, more, bad, away = _condition(problem, fitted.loss, start, own)
@@ -160,22 +158,29 @@ def gvi(
         run = checkpoints.digest((problem[1:4], given, divergence, key, total, learning_rate), _words(chosen))
         with told(progress) as tell:
             fitting, state = _run(prepare, chart, fitted.loss, total, checkpoint, resume, tell, run)
-        health = _health(state.losses)
+        health = judge(state.losses)
         if best is None or health.last < best[1].last:
-            best = (finish(fitting, state), health, number, away)
+            best = (finish(fitting, state), health, number, away, state)
     assert best is not None
-    fit, health, number, away = best
-    _judge(health, throw)
+    fit, health, number, away, state = best
+    ends, looks = jax.random.split(keys[4])
+    flat = on_plateau(problem, fitted.loss, draw(fit, ends, LOOKS), looks) if problem.draws else None
+    _judge(health, flat, throw)
     simulations = (
-        fitted.simulations + begun.simulations + used + total * tries * fitted.loss.draws * _particles(divergence)
+        fitted.simulations
+        + first.simulations
+        + used
+        + total * tries * fitted.loss.draws * _particles(divergence)
+        + 2 * LOOKS * fitted.loss.draws * problem.draws
     )
     return make_posterior(
         problem, draw(fit, keys[3], many)[None],
-        method="gvi", simulations=simulations, converged=health.converged, labels=labels,
+        method="gvi", simulations=simulations, converged=health.converged and flat is None, labels=labels,
+        history=(state.losses, _looked(len(state.points) // problem.prior.size, total), state.points),
         diagnostics={
             "steps": total, "not_finite": health.not_finite, "first_loss": health.first, "last_loss": health.last,
-            "still_falling": health.falling, "start": number, "starts": tries, "scouts": scouts,
-            "scouts_not_finite": begun.not_finite, "preconditioned": before, "search_not_finite": astray,
+            "still_falling": health.falling, "plateau": flat is not None, "start": number, "starts": tries, "scouts": scouts,
+            "scouts_not_finite": first.not_finite, "preconditioned": before, "search_not_finite": astray,
             "distance_to_mode": None if math.isnan(away) else away,
             "missing": problem.missing,
         },
@@ -209,35 +214,13 @@ def plan(problem: Problem, guide: Guide | None, precondition: bool | None) -> tu
     return before, guide or mean_field()
 
 
+def _looked(count: int, steps: int) -> np.ndarray:
+    """Return the steps at which a fit was looked at."""
+    return np.minimum(CHUNK * np.arange(1, count + 1), steps)
+
+
 def _particles(divergence: ELBO | None) -> int:
     return (divergence or Trace_ELBO()).num_particles
-
-
-class Begun(NamedTuple):
-    """Where fits begin."""
-
-    points: Array
-    simulations: int
-    not_finite: int
-
-
-def _starts(problem: Problem, fitted: Fitted, scouts: int, tries: int, key: PRNGKeyArray) -> Begun:
-    """Return the best of the scouts, the centre of the prior (or the pilot's end) among them."""
-    centre = jnp.zeros(problem.prior.size) if fitted.start is None else fitted.start
-    draws_, losses = jax.random.split(key)
-    count = max(scouts, tries - 1)
-    if count == 0:
-        return Begun(centre[None], 0, 0)
-    z = jnp.concatenate([centre[None], problem.prior.sample(draws_, count)])
-    keys = jax.random.split(losses, len(z))
-    values = np.asarray(jax.jit(lambda z, k: jax.lax.map(lambda a: loss_at(problem, fitted.loss, *a), (z, k)))(z, keys))
-    finite = np.isfinite(values)
-    if not finite.any():
-        raise SolveError(
-            f"None of {len(z)} simulations at prior draws has a finite loss; narrow the prior to where the simulator runs."
-        )
-    order = np.argsort(np.where(finite, values, np.inf), kind="stable")[:tries]
-    return Begun(z[order], len(z) * fitted.loss.draws, int((~finite).sum()))
 
 
 def _words(chosen: Any) -> str:
@@ -277,7 +260,7 @@ def _run(
         state, chart, loss = checkpoints.read(checkpoint, (state, chart, loss), run)
         fitting = prepare(chart, loss)
     while len(state.losses) < steps:
-        state = advance(fitting, state, min(CHUNK, steps - len(state.losses)))
+        state = located(fitting, advance(fitting, state, min(CHUNK, steps - len(state.losses))))
         if checkpoint is not None:
             checkpoints.write(checkpoint, (state, chart, loss), run)
         if tell is not None:
@@ -285,49 +268,15 @@ def _run(
     return fitting, state
 
 
-class Health(NamedTuple):
-    """How a fit went, by its losses."""
-
-    first: float
-    last: float
-    not_finite: int
-    falling: bool
-    converged: bool
-
-
-def _health(losses: np.ndarray) -> Health:
-    """Judge a fit by the fifths of its losses.
-
-    `falling` where the last one lies below the one before by more than 2 standard errors and half a nat; not converged either
-    where it lies above the first by as much, or where one in fifty of its steps was not finite: the posterior then holds
-    parameters under which the simulator does not run, and which the loss cannot see.
-    """
-    finite = losses[np.isfinite(losses)]
-    bad = len(losses) - len(finite)
-    if not len(finite):
-        return Health(math.nan, math.inf, bad, False, False)
-    n = max(len(finite) // 5, 1)
-    last, before = finite[-n:], finite[-2 * n : -n]
-    first, end = float(np.median(finite[:n])), float(np.median(last))
-    falling, rising = n >= 5 and _above(before, last), n >= 5 and _above(last, finite[:n])
-    astray = bad > 0.1 * len(losses) or np.mean(~np.isfinite(losses[-max(len(losses) // 5, 1) :])) > ASTRAY
-    return Health(first, end, bad, falling, not falling and not astray and not rising)
-
-
-def _above(high: np.ndarray, low: np.ndarray) -> bool:
-    """Say whether losses lie above others by more than 2 standard errors of their difference, and `WORTH` nats."""
-    apart = high.mean() - low.mean()
-    error = math.sqrt(high.var() / len(high) + low.var() / len(low))
-    return bool(apart > 2 * error and apart > WORTH)
-
-
-def _judge(health: Health, throw: bool) -> None:
+def _judge(health: Health, flat: float | None, throw: bool) -> None:
     if throw and not math.isfinite(health.last):
         raise SolveError(
             f"All {health.not_finite} steps had a loss that is not finite; narrow the prior, or give scouts= to find where the "
             f"simulator runs."
         )
-    if health.falling:
+    if flat is not None:
+        warnings.warn(PLATEAU.format(last=flat, looks=LOOKS), ConvergenceWarning, stacklevel=3)
+    elif health.falling:
         warnings.warn("The loss was still falling at the end; give more steps.", ConvergenceWarning, stacklevel=3)
     elif not health.converged:
         warnings.warn(

@@ -8,24 +8,22 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
-import scipy.optimize
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from quesnay._checks import positive, whole
+from quesnay._checks import whole
 from quesnay._errors import ConvergenceWarning, InputError, SolveError
 
+from .descent import descend
+from .health import LOOKS, PLATEAU, on_plateau
 from .losses import AbstractLoss, Fitted, read_loss
+from .mode import Mode, Slope, find_mode
 from .posterior import Posterior, make_posterior
 from .problem import Problem, read_problem, split
+from .starts import Begun, begun
 from .variational import loss_at
 
 LIMIT = 2000
 """Most unknowns of which a Hessian is taken."""
-FLAT = 0.05
-"""Norm of the gradient below which a point is a mode: with at least the prior's curvature, at most 0.00125 nats are left."""
-FALL = 1e-5
-"""Fall of the norm of the gradient since the start below which a point is a mode too."""
 NEAR = 0.1
 """Distance to the mode, in posterior standard deviations, within which its Hessian is taken."""
 TOGETHER = 8
@@ -42,6 +40,7 @@ def map(  # noqa: A001
     weight: float | None = None,
     steps: int = 300,
     learning_rate: float = 0.1,
+    scouts: int = 0,
     starts: int = 1,
     labels: Mapping[str, Sequence[Any]] | None = None,
     missing: bool = False,
@@ -49,7 +48,10 @@ def map(  # noqa: A001
 ) -> Posterior:
     """Return the most probable parameters (maximum a posteriori), as a posterior of a single draw.
 
-    z* = argmin_z loss(y; theta(z)) - log p(z), by Adam, its learning rate falling to zero along a cosine, and then by L-BFGS.
+    z* = argmin_z E[loss(y; theta(z))] - log p(z), by Adam, its learning rate falling to zero along a cosine. The search for a
+    simulator that does not draw goes on by L-BFGS; one that draws has new random numbers at every step, so that estimators of
+    its derivative need not be the derivative of any one run, and ends at the mean of its last quarter of points.
+
     The density is that of z, the standardised parameters without constraints: a log-normal parameter has its mode in the
     logarithm, one on an interval in its logit. A mode moves with the coordinates; this one does not depend on units.
 
@@ -58,15 +60,18 @@ def map(  # noqa: A001
     Parameters
     ----------
     simulator, prior, observed, key, loss, weight, labels, missing:
-        As in `gvi`. A simulator that draws meets the same random numbers at every step, so that there is one function to
-        minimise; more `draws` of the loss bring it closer to the expected loss.
+        As in `gvi`; more `draws` of the loss make steps of a simulator that draws steadier.
     steps:
-        Gradients of Adam from each start. The best point is kept and goes through about a third as many of L-BFGS at most. A
-        step to where the simulator is not finite goes half of the way back to the best point, and is counted.
+        Gradients of Adam from each start. Where nothing is drawn, the best point is kept and goes through about a third as many
+        of L-BFGS at most, and a step to where the simulator is not finite goes half of the way back to the best point; where
+        draws are, it is not taken. Such steps are counted.
     learning_rate:
         Adam's, in units of the prior's standard deviation.
+    scouts:
+        Prior draws that are simulated first; the search begins at the best of them, or at the prior's centre (or where the
+        pilot of the loss ended) if that is better.
     starts:
-        Searches: from the centre of the prior (or where the pilot of the loss ended), and from draws of the prior.
+        Searches: from the best scouts, or from the centre and further prior draws; that with the lowest loss is kept.
     throw:
         Raise where no start has a finite loss; with False the posterior holds the first start, and says `converged=False`.
 
@@ -80,15 +85,22 @@ def map(  # noqa: A001
     Warns
     -----
     ConvergenceWarning
-        The gradient is not small where the search ended.
+        The gradient is not small where the search ended. With draws: the loss was still falling, many steps were not finite, or
+        the loss is no lower than at half of 16 prior draws (a plateau).
 
-    Source: Kingma and Ba (2015), ICLR; Byrd, Lu, Nocedal and Zhu (1995), SIAM J. Sci. Comput. 16.
+    Source: Kingma and Ba (2015), ICLR; Byrd, Lu, Nocedal and Zhu (1995), SIAM J. Sci. Comput. 16; Polyak and Juditsky (1992),
+    SIAM J. Control Optim. 30.
     """
     problem = read_problem(simulator, prior, observed, missing=missing)
     keys = split(key, 3)
     fitted = read_loss(loss, weight).fit(problem, keys[0])
+    tries, many = whole(starts, "starts", "number of starts"), whole(scouts, "scouts", "number of scouts", least=0)
+    first = begun(problem, fitted, many, tries, keys[2])
+    if problem.draws:
+        return _by_descent(problem, fitted, first, keys[1], steps, learning_rate, labels, throw)
     slope = jax.jit(jax.value_and_grad(objective(problem, fitted.loss, keys[1])))
-    found = find_mode(slope, _starts(problem, fitted, starts, keys[2]), steps, learning_rate)
+    trail: list[tuple[float, np.ndarray]] = []
+    found = find_mode(slope, first.points, steps, learning_rate, trail)
     _judge_mode(found, throw)
     if not found.flat and math.isfinite(found.value):
         warnings.warn(
@@ -99,7 +111,47 @@ def map(  # noqa: A001
         )
     return make_posterior(
         problem, jnp.asarray(found.z)[None, None], method="map", converged=found.flat, labels=labels,
-        simulations=fitted.simulations + found.gradients * fitted.loss.draws, diagnostics=_account(found, problem),
+        simulations=fitted.simulations + first.simulations + found.gradients * fitted.loss.draws,
+        diagnostics=_account(found, problem) | {"scouts": many},
+        history=_history(trail),
+    )  # fmt: skip
+
+
+def _by_descent(
+    problem: Problem,
+    fitted: Fitted,
+    first: Begun,
+    key: PRNGKeyArray,
+    steps: int,
+    learning_rate: float,
+    labels: Mapping[str, Sequence[Any]] | None,
+    throw: bool,
+) -> Posterior:
+    """Return the mode of a simulator that draws."""
+    own, looks = jax.random.split(key)
+    found = descend(problem, fitted.loss, first.points, own, steps, learning_rate)
+    health, total = found.health, len(found.losses) * len(first.points)
+    if throw and not math.isfinite(found.value):
+        raise SolveError(
+            f"None of {total} steps ends at a finite loss and gradient; narrow the prior to where the simulator runs, or give "
+            f"scouts."
+        )
+    ends = jnp.broadcast_to(jnp.asarray(found.z), (LOOKS, len(found.z)))
+    flat = on_plateau(problem, fitted.loss, ends, looks)
+    if flat is not None:
+        warnings.warn(PLATEAU.format(last=flat, looks=LOOKS), ConvergenceWarning, stacklevel=3)
+    elif not health.converged:
+        what = "was still falling at the end" if health.falling else "rose, or was not finite in many steps"
+        warnings.warn(f"The loss {what}; give more steps, or a lower learning_rate.", ConvergenceWarning, stacklevel=3)
+    return make_posterior(
+        problem, jnp.asarray(found.z)[None, None], method="map", converged=health.converged and flat is None, labels=labels,
+        simulations=fitted.simulations + first.simulations + (total + 2 * LOOKS) * fitted.loss.draws,
+        diagnostics={
+            "gradients": total, "not_finite": health.not_finite, "objective": found.value,
+            "gradient_norm": float(np.linalg.norm(found.slope)), "still_falling": health.falling, "plateau": flat is not None,
+            "start": found.start, "missing": problem.missing,
+        },
+        history=(found.losses, np.arange(1, len(found.points) + 1), found.points),
     )  # fmt: skip
 
 
@@ -158,7 +210,9 @@ def laplace(
     fitted = read_loss(loss, weight).fit(problem, keys[0])
     function = objective(problem, fitted.loss, keys[1])
     slope = jax.jit(jax.value_and_grad(function))
-    found = find_mode(slope, _starts(problem, fitted, starts, keys[2]), steps, learning_rate)
+    first = begun(problem, fitted, 0, whole(starts, "starts", "number of starts"), keys[2])
+    trail: list[tuple[float, np.ndarray]] = []
+    found = find_mode(slope, first.points, steps, learning_rate, trail)
     _judge_mode(found, throw)
     bent = curvature(function, slope, found.z)
     shape = _shape(bent.hessian, throw)
@@ -174,8 +228,9 @@ def laplace(
     z = found.z + np.asarray(jax.random.normal(keys[3], (many, size))) @ shape.root.T
     gradients = found.gradients + bent.gradients
     return make_posterior(
-        problem, jnp.asarray(z)[None], method="laplace", simulations=fitted.simulations + gradients * fitted.loss.draws,
-        converged=converged, labels=labels,
+        problem, jnp.asarray(z)[None], method="laplace",
+        simulations=fitted.simulations + first.simulations + gradients * fitted.loss.draws,
+        converged=converged, labels=labels, history=_history(trail),
         diagnostics={
             **_account(found, problem), "exact_hessian": bent.exact, "negative_eigenvalues": shape.negative,
             "distance_to_mode": away,
@@ -188,82 +243,6 @@ def objective(
 ) -> Callable[[Float[Array, " size"]], Float[Array, ""]]:
     """Return the function of z that a mode minimises, loss - log prior, with the same random numbers at every z."""
     return lambda z: loss_at(problem, loss, z, key) - problem.prior.log_density(z)
-
-
-class Mode(NamedTuple):
-    """The lowest point that was seen, and how the search for it went."""
-
-    z: np.ndarray
-    value: float
-    slope: np.ndarray
-    first: float
-    not_finite: int
-    gradients: int
-    start: int
-
-    @property
-    def gradient(self) -> float:
-        """Norm of the gradient."""
-        return float(np.linalg.norm(self.slope))
-
-    @property
-    def flat(self) -> bool:
-        """Whether the gradient is small."""
-        return math.isfinite(self.value) and self.gradient <= max(FLAT, FALL * self.first)
-
-
-Slope = Callable[[Any], tuple[Array, Array]]
-"""A compiled function that returns value and gradient."""
-
-
-def find_mode(slope: Slope, points: Float[Array, "starts size"], steps: int, learning_rate: float) -> Mode:
-    """Return the lowest point that Adam meets from any start and L-BFGS from the best of these."""
-    total, rate = whole(steps, "steps", "number of gradient steps"), positive(learning_rate, "learning_rate")
-    found = [_adam(slope, np.asarray(point), total, rate, number) for number, point in enumerate(points)]
-    best = min(found, key=lambda mode: mode.value)
-    bad, used = sum(mode.not_finite for mode in found), sum(mode.gradients for mode in found)
-    return _polish(slope, best._replace(not_finite=bad, gradients=used), total // 3)
-
-
-def _adam(slope: Slope, z: np.ndarray, steps: int, rate: float, number: int) -> Mode:
-    optimiser = optax.adam(optax.cosine_decay_schedule(rate, steps))
-    update = jax.jit(lambda gradient, state: optimiser.update(gradient, state))
-    state, best = optimiser.init(jnp.asarray(z)), Mode(z, math.inf, np.full_like(z, np.nan), math.nan, 0, steps, number)
-    for _ in range(steps):
-        value, gradient = slope(z)
-        if not (np.isfinite(value) and np.isfinite(gradient).all()):
-            best = best._replace(not_finite=best.not_finite + 1)
-            z = (z + best.z) / 2
-            continue
-        if float(value) < best.value:
-            best = best._replace(z=z, value=float(value), slope=np.asarray(gradient))
-        if math.isnan(best.first):
-            best = best._replace(first=best.gradient)
-        moved, state = update(gradient, state)
-        z = z + np.asarray(moved)
-    return best
-
-
-def _polish(slope: Slope, best: Mode, most: int) -> Mode:
-    """Return the mode after at most so many iterations of L-BFGS, the best point kept."""
-    if most == 0 or not math.isfinite(best.value):
-        return best
-    seen = [best]
-
-    def run(z: np.ndarray) -> tuple[float, np.ndarray]:
-        value, gradient = slope(z.astype(best.z.dtype))
-        here = seen[0]._replace(gradients=seen[0].gradients + 1)
-        if not (np.isfinite(value) and np.isfinite(gradient).all()):
-            seen[0] = here._replace(not_finite=here.not_finite + 1)
-            return 1e300, np.zeros(z.shape)
-        if float(value) <= here.value:
-            here = here._replace(z=z.astype(best.z.dtype), value=float(value), slope=np.asarray(gradient))
-        seen[0] = here
-        return float(value), np.asarray(gradient, float)
-
-    options = {"maxiter": most, "maxfun": most, "ftol": 0.0, "gtol": 1e-9}
-    scipy.optimize.minimize(run, np.asarray(best.z, float), jac=True, method="L-BFGS-B", options=options)
-    return seen[0]
 
 
 class Curvature(NamedTuple):
@@ -330,18 +309,17 @@ def _shape(hessian: np.ndarray, throw: bool) -> Shape:
     return Shape(vectors / np.sqrt(np.where(wrong, 1.0, values)), negative)
 
 
-def _starts(problem: Problem, fitted: Fitted, starts: int, key: PRNGKeyArray) -> Float[Array, "starts size"]:
-    count = whole(starts, "starts", "number of starts")
-    centre = jnp.zeros(problem.prior.size) if fitted.start is None else fitted.start
-    return jnp.concatenate([centre[None], problem.prior.sample(key, count - 1)]) if count > 1 else centre[None]
-
-
 def _judge_mode(found: Mode, throw: bool) -> None:
     if throw and not math.isfinite(found.value):
         raise SolveError(
             f"None of {found.gradients} steps has a finite loss and gradient; narrow the prior to where the simulator runs, or "
             f"give more starts."
         )
+
+
+def _history(trail: list[tuple[float, np.ndarray]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return losses, and steps with their points."""
+    return np.array([v for v, _ in trail]), np.arange(1, len(trail) + 1), np.array([z for _, z in trail])
 
 
 def _account(found: Mode, problem: Problem) -> dict[str, Any]:

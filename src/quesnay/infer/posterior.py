@@ -16,11 +16,14 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from quesnay._checks import instance, positive, whole
 from quesnay._errors import InputError
 
+from .history import read_history
 from .prior import Prior, check_labels
 from .problem import Problem, takes_key
 
 FORMAT = 1
 """Version of the netCDF layout."""
+HISTORY = "__history_"
+"""What variables of a history begin with in a file."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +61,9 @@ class Posterior:
         Model runs that it took, pilots and scouts among them; a gradient counts as one.
     converged:
         Whether the method's own check passed; `diagnostics` holds the figures behind it.
+    history:
+        How the search went: `loss` at every `step`, and the parameters (a guide's median) at the steps `at`, in their own
+        units. None where there was no search.
     """
 
     samples: xr.Dataset
@@ -69,6 +75,7 @@ class Posterior:
     diagnostics: dict[str, Any]
     observed: tuple[np.ndarray, ...]
     problem: Problem | None = dataclasses.field(default=None, repr=False)
+    history: xr.Dataset | None = dataclasses.field(default=None, repr=False)
 
     def __repr__(self) -> str:
         """Say how it was found, and what it says of the first entries of every parameter."""
@@ -151,6 +158,22 @@ class Posterior:
         samples = _simulate(run, takes_key(run), theta, keys)
         return Predictive(jax.tree.map(np.asarray, samples))
 
+    def plot_history(self) -> Any:
+        """Return a plotly figure of the loss and of the parameters along the search.
+
+        Raises
+        ------
+        InputError
+            The method did not search (`abc`, `mcmc`).
+        """
+        from .history import draw_history
+
+        if self.history is None:
+            raise InputError(
+                f"{self.method} does not search, so that there is no history; map, laplace and gvi have one."
+            )
+        return draw_history(self.history)
+
     def to_arviz(self) -> Any:
         """Return ArviZ's own container (`InferenceData`; a `DataTree` from ArviZ 1 on): posterior and observed data."""
         import arviz as az
@@ -180,6 +203,9 @@ class Posterior:
                 for k, v in enumerate(self.observed)
             }
         )
+        if self.history is not None:
+            kept = {f"{HISTORY}{k}": v for k, v in self.history.reset_coords().data_vars.items()}
+            data = data.assign({k: v.rename({d: HISTORY + str(d) for d in v.dims}) for k, v in kept.items()})
         about = {
             "format": FORMAT, "method": self.method, "simulations": self.simulations, "converged": self.converged,
             "diagnostics": self.diagnostics, "series": len(self.observed), "parameters": [str(k) for k in self.samples],
@@ -225,7 +251,16 @@ def load(path: str | Path) -> Posterior:
         converged=about["converged"],
         diagnostics=about["diagnostics"],
         observed=tuple(data[f"__observed_{k}"].to_numpy() for k in range(about["series"])),
+        history=_read_history(data),
     )
+
+
+def _read_history(data: xr.Dataset) -> xr.Dataset | None:
+    kept = {str(k).removeprefix(HISTORY): v for k, v in data.data_vars.items() if str(k).startswith(HISTORY)}
+    if not kept:
+        return None
+    parts = {k: v.rename({d: str(d).removeprefix(HISTORY) for d in v.dims}) for k, v in kept.items()}
+    return xr.Dataset(parts).set_coords([name for name in ("step", "at") if name in parts])
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
@@ -242,8 +277,9 @@ def make_posterior(
     converged: bool,
     diagnostics: dict[str, Any],
     labels: Mapping[str, Sequence[Any]] | None = None,
+    history: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
 ) -> Posterior:
-    """Return the posterior of draws z, its parameters named and labelled."""
+    """Return the posterior of draws z, its parameters named and labelled; a history is losses, and steps with their points."""
     instance(problem.prior, Prior, "prior", "a dict of distributions")
     labels = dict(labels or {})
     check_labels(problem.prior, labels)
@@ -273,6 +309,7 @@ def make_posterior(
         diagnostics=diagnostics,
         observed=_observed(problem),
         problem=problem,
+        history=None if history is None else read_history(problem.prior, labels, *history),
     )
 
 

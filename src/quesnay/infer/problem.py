@@ -33,6 +33,11 @@ class Problem(NamedTuple):
         """Number of observations that are missing."""
         return int(np.sum(~np.asarray(self.seen)))
 
+    @property
+    def bare(self) -> "Problem":
+        """The same without what only describes the observations: one compiled program then serves other observations too."""
+        return self._replace(shapes=(), unravel=flat)
+
     def simulate(self, z: Float[Array, " size"], key: PRNGKeyArray) -> Float[Array, " p"]:
         """Return the simulated observations of one z, all series in one vector; what was not observed is 0."""
         theta = self.prior.constrain(z)

@@ -12,12 +12,19 @@ from numpy.typing import ArrayLike
 from quesnay._checks import positive, whole
 from quesnay._errors import InputError, SolveError
 
+from .descent import descend
 from .losses import AbstractLoss, Fitted, Gaussian
 from .problem import Problem
 from .variational import advance, again, begin, draw, finish, mean_field
 
 ROUNDS = 3
 """Times that the pilot takes its own residuals for its errors."""
+SCOUTS = 8
+"""Prior draws from which the size of the first residuals is taken."""
+NEAREST = 100
+"""One scout in so many is near."""
+RATE = 0.1
+"""Learning rate of a pilot's search from a scout."""
 
 
 class Normal(AbstractLoss):
@@ -32,7 +39,15 @@ class Normal(AbstractLoss):
 
     def __call__(self, simulated: Float[Array, "draws p"], observed: Float[Array, " p"]) -> Float[Array, ""]:
         residual = (simulated - observed) / self.scale
-        return 0.5 * (jnp.sum(residual**2) - jnp.sum((residual @ self.whiten.T) ** 2)) / len(simulated)
+        single, m = self._square(residual), len(simulated)
+        if m == 1:
+            return 0.5 * single[0]
+        # Of the mean of many simulations, without the part that their own variance has in it.
+        mean = self._square(jnp.mean(residual, axis=0)[None])[0]
+        return 0.5 * (m * mean - jnp.mean(single)) / (m - 1)
+
+    def _square(self, residual: Float[Array, "draws p"]) -> Float[Array, " draws"]:
+        return jnp.sum(residual**2, axis=1) - jnp.sum((residual @ self.whiten.T) ** 2, axis=1)
 
     def fit(self, problem: Problem, key: PRNGKeyArray) -> Fitted:
         return Fitted(self)
@@ -60,8 +75,12 @@ class SyntheticLikelihood(AbstractLoss):
     pilot_steps, pilot_draws:
         Gradients and simulations of each of the pilot's three rounds, of which the first takes errors as large as those of the
         prior, and the next ones the residuals that the last one left; all count in `posterior.simulations`.
+    pilot_scouts:
+        For a simulator that draws: prior draws, at the nearest of which the pilot begins, which then looks for the mode (as
+        `map` does) in place of a fit; for parameters far from where the prior is centred. 0: none.
     draws:
-        Simulations per evaluation of a stochastic model, over whose losses the mean is taken.
+        Simulations per evaluation of a stochastic model. With 2 or more the loss is that of their mean, without the part that
+        their variance has in it: `(m Q(mean r) - mean Q(r)) / (2 (m - 1))` for residuals r and Q(r) = r' Sigma^-1 r.
 
     Raises
     ------
@@ -75,53 +94,83 @@ class SyntheticLikelihood(AbstractLoss):
     shrinkage: float | None = None
     pilot_steps: int = eqx.field(static=True, default=20)
     pilot_draws: int = eqx.field(static=True, default=10)
+    pilot_scouts: int = eqx.field(static=True, default=0)
 
     def __check_init__(self) -> None:
         if self.shrinkage is not None and positive(self.shrinkage, "shrinkage", 1 + 1e-12) > 1:
             raise InputError(f"shrinkage is {self.shrinkage}; give a share above 0, up to 1.")
         whole(self.pilot_steps, "pilot_steps", "number of gradients of the pilot")
         whole(self.pilot_draws, "pilot_draws", "number of simulations at the pilot", least=3)
+        whole(self.pilot_scouts, "pilot_scouts", "number of prior draws before the pilot", least=0)
         whole(self.draws, "draws", "number of simulations per evaluation")
 
     def __call__(self, simulated: Float[Array, "draws p"], observed: Float[Array, " p"]) -> Float[Array, ""]:
         raise InputError("A synthetic likelihood has no covariance before its pilot; call fit(problem, key) first.")
 
     def fit(self, problem: Problem, key: PRNGKeyArray) -> Fitted:
-        return _piloted(self, problem, key)
+        scouted = self.pilot_scouts and problem.draws
+        return _scouted(self, problem, key) if scouted else _piloted(self, problem, key)
 
 
 def _piloted(loss: SyntheticLikelihood, problem: Problem, key: PRNGKeyArray) -> Fitted:
     keys = jax.random.split(key, 5)
-    scouts = 8
-    prior = _simulate(problem, problem.prior.sample(keys[0], scouts), keys[1])
-    start = Gaussian(
-        jnp.where(problem.seen, _by_series(problem, _mean_square(prior - problem.observed)) ** 0.5, jnp.inf)
-    )
-    own, used, z, pilot = start, scouts, jnp.zeros((0, problem.prior.size)), None
+    prior, _ = _simulate(problem, problem.prior.sample(keys[0], SCOUTS), keys[1])
+    own: AbstractLoss = Gaussian(_size(problem, prior))
+    used, z, pilot = SCOUTS, jnp.zeros((0, problem.prior.size)), None
     fitting = begin(problem, own, mean_field(), keys[2], steps=loss.pilot_steps, learning_rate=0.2)
     for k in jax.random.split(keys[2], ROUNDS):
         fitting = fitting if pilot is None else again(fitting, own, k, pilot)
         pilot = finish(fitting, advance(fitting, fitting.start, loss.pilot_steps))
         z = draw(pilot, keys[3], loss.pilot_draws)
-        residuals = np.asarray(_simulate(problem, z, keys[4]) - problem.observed, float)
+        residuals = np.asarray(_simulate(problem, z, keys[4])[0] - problem.observed, float)
         own, used = _discrepancy(loss, problem, residuals), used + loss.pilot_steps + len(z)
     middle = jnp.mean(z, axis=0)
     if not problem.draws:
         return Fitted(own, used, middle)
-    simulated = _simulate(problem, jnp.broadcast_to(middle, z.shape), keys[4])
+    simulated, _ = _simulate(problem, jnp.broadcast_to(middle, z.shape), keys[4])
     return Fitted(_noise(loss, problem, np.asarray(simulated, float)), used + len(z), middle)
 
 
-def _simulate(problem: Problem, z: Float[Array, "count size"], key: PRNGKeyArray) -> Float[Array, "count p"]:
-    """Return the simulations that are finite."""
+def _scouted(loss: SyntheticLikelihood, problem: Problem, key: PRNGKeyArray) -> Fitted:
+    """Return the likelihood whose covariance is that of simulations at a mode, which is searched for from the nearest scout.
+
+    The first errors are as large as the residuals of the nearest scouts; the next ones are those of simulations at the last
+    mode. A mean of simulations has no variance in its loss, which would draw the search to where nothing happens.
+    """
+    keys = jax.random.split(key, 4 + ROUNDS)
+    simulated, points = _simulate(problem, problem.prior.sample(keys[0], loss.pilot_scouts), keys[1])
+    far = jnp.sum(((simulated - problem.observed) / _size(problem, simulated)) ** 2, axis=1)
+    near = jnp.argsort(far)[: max(3, len(points) // NEAREST)]
+    many, z = max(loss.draws, 2), points[near[0]]
+    # Of the shape of those that follow, so that one program does for all.
+    nothing = jnp.zeros((min(loss.pilot_draws, problem.observed.size), problem.observed.size))
+    own: AbstractLoss = Normal(_size(problem, simulated[near]), nothing, draws=many)
+    for k in keys[4:]:
+        search, own_key = jax.random.split(k)
+
+        z = jnp.asarray(descend(problem, own, z[None], search, loss.pilot_steps, RATE).z)
+        there, _ = _simulate(problem, jnp.broadcast_to(z, (loss.pilot_draws, len(z))), own_key)
+        own = _noise(loss, problem, np.asarray(there, float))
+    used = loss.pilot_scouts + ROUNDS * (loss.pilot_steps * many + loss.pilot_draws)
+    return Fitted(own, used, z)
+
+
+def _size(problem: Problem, simulated: Array) -> Float[Array, " p"]:
+    """Return the root mean square by series of the residuals of simulations; infinite where an observation is missing."""
+    return jnp.where(problem.seen, _by_series(problem, _mean_square(simulated - problem.observed)) ** 0.5, jnp.inf)
+
+
+def _simulate(problem: Problem, z: Float[Array, "count size"], key: PRNGKeyArray) -> tuple[Array, Array]:
+    """Return the simulations (count, p) that are finite, and their points (count, size)."""
     keys = jax.random.split(key, len(z))
-    simulated = _run(problem, z, keys)
-    simulated = simulated[np.asarray(jnp.all(jnp.isfinite(simulated), axis=1))]
+    simulated = _run(problem.bare, z, keys)
+    finite = np.asarray(jnp.all(jnp.isfinite(simulated), axis=1))
+    simulated = simulated[finite]
     if len(simulated) < 3:
         raise SolveError(
             f"Only {len(simulated)} of {len(z)} simulations of the pilot are finite; narrow the prior to where it runs."
         )
-    return simulated
+    return simulated, z[finite]
 
 
 @eqx.filter_jit

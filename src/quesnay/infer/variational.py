@@ -122,6 +122,8 @@ class State(NamedTuple):
 
     svi: Any
     losses: np.ndarray
+    points: np.ndarray = np.zeros(0)
+    """The guide's median now and then, one after the other."""
 
 
 class Fitting(NamedTuple):
@@ -206,7 +208,17 @@ def _sites(size: int) -> Callable[[AbstractLoss], None]:
 def advance(fitting: Fitting, state: State, steps: int) -> State:
     """Return the fit some steps further; a step whose loss is not finite changes nothing but the random numbers."""
     svi, losses = _steps(fitting.svi, state.svi, fitting.loss, steps)
-    return State(svi, np.concatenate([state.losses, np.asarray(losses)]))
+    return State(svi, np.concatenate([state.losses, np.asarray(losses)]), state.points)
+
+
+def located(fitting: Fitting, state: State) -> State:
+    """Return the state with the guide's median among its points; a guide without one (a flow) has none."""
+    try:
+        u = fitting.guide.median(fitting.svi.get_params(state.svi))["z"]
+    except NotImplementedError:
+        return state
+    z = u if fitting.chart is None else fitting.chart.z(u)
+    return state._replace(points=np.concatenate([state.points, np.asarray(z, float)]))
 
 
 @eqx.filter_jit

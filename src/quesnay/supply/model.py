@@ -195,10 +195,10 @@ class SupplyModel(AbstractDynamics):
     def observe(self, state):
         return state.seen
 
-    def rows(self, shock, steps, key, observe):
+    def rows(self, shock, steps, key, observe, scan):
         if firms.fits(self, shock, observe):
             return firms.rows(self, shock, steps, observe)  # pyright: ignore[reportArgumentType]
-        return each_step(self, shock, steps, key, observe)
+        return each_step(self, shock, steps, key, observe, scan)
 
     def path(self, rows, base, result):
         return SupplyPath(**_fields(rows), base=base, result=result)
