@@ -28,7 +28,12 @@ def test_all_who_meet_all_are_those_without_a_network():
     for derivative in (lambda f: f, jax.jacfwd):
         on, off = (
             derivative(lambda beta, links=links, more=more: infections(beta, links, **more))(0.5)
-            for links, more in ((complete, {}), (None, {"lumped": False}))
+            for links, more in ((complete, {"twins": 0}), (None, {"lumped": False}))
+        )
+        np.testing.assert_allclose(on, off, rtol=1e-9, atol=1e-12)
+        on, off = (
+            derivative(lambda beta, links=links: infections(beta, links, lumped=False, twins=3))(0.5)
+            for links in (complete, None)
         )
         np.testing.assert_allclose(on, off, rtol=1e-9, atol=1e-12)
     recovered = [run(links, **more).recovered for links, more in ((complete, {}), (None, {"lumped": False}))]

@@ -1,6 +1,5 @@
 """Firms that hire, lose money, default and are replaced, as agents on a production network."""
 
-from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -20,8 +19,7 @@ from quesnay.supply.shocks import left
 
 from .contacts import where_event
 from .draws import bernoulli, binomial
-from .estimators import DEFAULT, AbstractEstimator, MeanField
-from .score import Score
+from .estimators import DEFAULT, AbstractEstimator, AbstractOutcomeSlopes
 from .twins import follow, lifted, twin
 from .walk import Observed, drawn, own
 
@@ -146,8 +144,8 @@ class FirmDynamics(AbstractDynamics):
 
     Derivatives through hires and quits are those of the estimator. One default may change all that follows, of which no slope
     knows: with `Smoothed` and `StraightThrough` a second path goes beside the first, on which one default or entry so far was
-    drawn otherwise, and their difference counts. It has no bias for sums of what is observed of single days. That takes
-    twice the time; `estimator=None` gives the same values without.
+    drawn otherwise, and their difference counts. It has no bias for sums of what is observed of single days, and with
+    `Smoothed` none for their squares. That takes twice the time; `estimator=None` gives the same values without.
 
     Parameters
     ----------
@@ -256,11 +254,11 @@ class FirmDynamics(AbstractDynamics):
 
         rate = self.default * _ratio(jnp.maximum(0, -cash), net.output, 0)
         chance = -jnp.expm1(-jnp.stack(jnp.broadcast_arrays(rate, self.entry)))
-        estimator = None if self._parts else self.estimator
+        estimator = None if self._slopes else self.estimator
         events: dict[str, Array] = {"profit": profit, "hires": hires, "separations": quits}
         return Evening(
             FirmState(supply, state.active, workers, cash, events),
-            jnp.stack([state.active, 1 - state.active]),
+            jnp.stack([state.active * (cash < 0), 1 - state.active]),
             chance,
             bernoulli(ending, chance, estimator=estimator),
         )
@@ -280,9 +278,9 @@ class FirmDynamics(AbstractDynamics):
         return binomial(key, n, -jnp.expm1(-rate), estimator=self.estimator)
 
     @property
-    def _parts(self) -> bool:
-        """Whether derivatives through defaults and entries come from a path that parts from this one."""
-        return not isinstance(self.estimator, MeanField | Score | None)
+    def _slopes(self):
+        """The slopes of the estimator where derivatives of defaults and entries come from a path that parts from this one."""
+        return self.estimator.slopes if isinstance(self.estimator, AbstractOutcomeSlopes) else None
 
     def _demand(self, state: FirmState) -> Array:
         """Return what firms are asked for today by those that are left, as a share of base output, at most 1."""
@@ -316,7 +314,8 @@ class FirmDynamics(AbstractDynamics):
         }
 
     def rows(self, shock, steps, key, observe, scan):
-        if not self._parts:
+        slopes = self._slopes
+        if slopes is None:
             return each_step(self, shock, steps, drawn(key, self), observe, scan)
 
         def advance(carried, at):
@@ -324,14 +323,20 @@ class FirmDynamics(AbstractDynamics):
             evening = self._evening(state, day, shock, own)
             state = self._night(evening, evening.drawn)
             later = self.step(other.state, day, shock, own)
-            choosing = jax.random.split(own, 4)[3]
             other = follow(
-                other, later, partial(self._night, evening), evening.open, evening.chance, evening.drawn, choosing
+                other,
+                later,
+                lambda flip: self._night(evening, jnp.abs(flip - evening.drawn)),
+                evening.open,
+                evening.chance,
+                evening.drawn,
+                slopes,
+                jax.random.split(own, 4)[3],
             )
             seen, theirs = (
                 self.observe(one) if observe is None else observe(self.observe(one)) for one in (state, other.state)
             )
-            return (state, other), lifted(seen, theirs, other)
+            return (state, other), lifted(seen, *jax.tree.map(lambda v: v[None], (theirs, other)))
 
         start = self.init()
         keys = jax.random.split(drawn(key, self), steps)

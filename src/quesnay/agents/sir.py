@@ -12,11 +12,23 @@ from quesnay.dynamics import AbstractDynamics
 from quesnay.network import AbstractLinks
 
 from .draws import bernoulli, binomial, chosen_estimator, probability
-from .estimators import DEFAULT, AbstractEstimator, AbstractOutcomeSlopes, GumbelSoftmax, happens, through, uniforms
+from .estimators import (
+    DEFAULT,
+    AbstractEstimator,
+    AbstractOutcomeSlopes,
+    GumbelSoftmax,
+    event,
+    happens,
+    through,
+    uniforms,
+)
 from .score import Score
+from .twins import fixed, follow, lifted, twin
 from .walk import Observed, drawn, own, unshocked, within
 
 OPTIONAL = ("waning", "vaccination")
+TWINS = 8
+"""Second paths along contacts."""
 
 
 class Epidemic(eqx.Module):
@@ -70,6 +82,12 @@ class SIR(AbstractDynamics):
         `contacts(source, target, weight, agents=)`: who infects whom, beta then per contact of weight 1. None: all meet all.
     lumped:
         Draw counts rather than agents. None: where the estimator has counts and all meet all.
+    twins:
+        Second paths for derivatives of agents; None: 8 along contacts, otherwise 0. Where one infection may change all that
+        follows, no slope knows of it: with `Smoothed` and `StraightThrough` each of these paths has one draw so far otherwise,
+        and their differences count. They have no bias for sums of what is observed of single steps, and with `Smoothed` none for
+        their squares; more of them spread less. With 0, slopes of draws are followed from step to step, which spread less in
+        large crowds, and grow without bound where agents have few contacts or an epidemic dies out.
 
     References
     ----------
@@ -86,6 +104,7 @@ class SIR(AbstractDynamics):
     estimator: AbstractEstimator | None
     contacts: AbstractLinks | None
     lumped: bool = eqx.field(static=True)
+    twins: int = eqx.field(static=True)
 
     def __init__(
         self,
@@ -100,6 +119,7 @@ class SIR(AbstractDynamics):
         estimator: AbstractEstimator | None = DEFAULT,
         contacts: AbstractLinks | None = None,
         lumped: bool | None = None,
+        twins: int | None = None,
     ):
         self.agents = whole(agents, "agents", "number of agents")
         given = {
@@ -127,6 +147,11 @@ class SIR(AbstractDynamics):
         self.contacts = contacts
         able = contacts is None and not isinstance(estimator, GumbelSoftmax)
         self.lumped = able if lumped is None else bool(lumped)
+        self.twins = (
+            (TWINS if contacts is not None else 0) if twins is None else whole(twins, "twins", "number", least=0)
+        )
+        if self.twins and self.lumped:
+            raise InputError("counts have no second paths; give lumped=False beside twins, or leave twins out.")
 
     def init(self):
         """Return the state before anybody is infected: susceptible, infected, new infections, new recoveries."""
@@ -134,25 +159,35 @@ class SIR(AbstractDynamics):
         return (nobody + (self.agents if self.lumped else 1), nobody, nobody, nobody)
 
     def step(self, state, day, shock, key):
+        keys = self._keys(key)
+        return self._moved(state, lambda k, where, rate, met=1: self._events(keys[k], where, self._chance(rate * met)))
+
+    def _keys(self, key):
+        """Return keys, or uniform numbers, of infections, recoveries, vaccinations and losses of immunity."""
+        keys = jax.random.split(drawn(key, self), 4)
+        if self.lumped:
+            return keys
+        one, _, three, four = (uniforms(own, jnp.zeros(self.agents, self.beta.dtype)) for own in keys)
+        return one, one, three, four  # an agent is in one state, so that one number serves infection and recovery
+
+    def _moved(self, state, draw):
+        """Return the state after a step in which `draw(which, where, rate, met)` says to how many, or whom, events happen."""
         susceptible, infected, *_ = state
         met = jnp.sum(infected) / self.agents if self.contacts is None else self.contacts.rmatvec(infected)
-        first, second, *more = jax.random.split(drawn(key, self), 4)
-        if not self.lumped:
-            # An agent is in one state, so that one uniform number serves infection and recovery.
-            first = second = uniforms(first, susceptible)
-        new = self._events(first, susceptible, self.beta * met)
-        well = self._events(second, infected, self.gamma)
+        new, well = draw(0, susceptible, self.beta, met), draw(1, infected, self.gamma)
         immune = (self.agents if self.lumped else 1) - susceptible - infected
         susceptible, infected = susceptible - new, infected + new - well
         if self.vaccination is not None:
-            susceptible = susceptible - self._events(more[0], susceptible, self.vaccination)
+            susceptible = susceptible - draw(2, susceptible, self.vaccination)
         if self.waning is not None:
-            susceptible = susceptible + self._events(more[1], immune, self.waning)
+            susceptible = susceptible + draw(3, immune, self.waning)
         return susceptible, infected, new, well
 
-    def _events(self, key, where, rate):
+    def _chance(self, rate):
+        return -jnp.expm1(-rate * self.dt)
+
+    def _events(self, key, where, p):
         """Return how many of those in a state, or which, meet an event within the step."""
-        p = -jnp.expm1(-rate * self.dt)
         if self.lumped:
             return binomial(key, where, p, estimator=self.estimator)
         # Scores of those in another state say nothing; by shared numbers they would even depend on what happens.
@@ -174,22 +209,27 @@ class SIR(AbstractDynamics):
     def rows(self, shock, steps, key, observe, scan):
         begin, rest = jax.random.split(drawn(key, self))
         estimator = chosen_estimator(self.estimator)
-        plain = not self.lumped and self.contacts is None and self.waning is None and self.vaccination is None
-        if plain and isinstance(estimator, AbstractOutcomeSlopes):
-            start, step = self._in_bytes(begin, estimator.slopes)
+        slopes = estimator.slopes if isinstance(estimator, AbstractOutcomeSlopes) else None
+
+        def shown(seen):
+            return seen if observe is None else observe(seen)
+
+        if slopes and self.twins and self.estimator is not None:
+            start, step = self._in_twins(begin, slopes, shown)
+        elif slopes and not self.lumped and self.contacts is None and self.waning is None and self.vaccination is None:
+            start, step = self._in_bytes(begin, slopes, shown)
         else:
-            start, step = self._in_numbers(begin, shock)
+            start, step = self._in_numbers(begin, shock, shown)
 
         def advance(state, at):
-            state, seen = step(state, *at)
-            return state, seen if observe is None else observe(seen)
+            return step(state, *at)
 
         if not self.lumped:  # drawing again is faster than reading what reverse mode would have kept
             advance = jax.checkpoint(advance, prevent_cse=False)
         return scan(advance, start, (jnp.arange(steps), jax.random.split(rest, steps)))[1]
 
-    def _in_numbers(self, begin, shock):
-        """Return a start, and a step `(state, day, key) -> (state, what is seen)`."""
+    def _in_numbers(self, begin, shock, shown):
+        """Return a start, and a step `(state, day, key) -> (state, what is shown)`."""
         everybody, nobody, *_ = self.init()
         if self.lumped:
             first = binomial(begin, everybody, self.infected, estimator=self.estimator)
@@ -198,11 +238,59 @@ class SIR(AbstractDynamics):
 
         def step(state, day, key):
             state = self.step((*state, nobody, nobody), day, shock, key)
-            return state[:2], self.observe(state)
+            return state[:2], shown(self.observe(state))
 
         return (everybody - first, first), step
 
-    def _in_bytes(self, begin, slopes):
+    def _in_twins(self, begin, slopes, shown):
+        """Return those of the same path, whose derivatives come from others, on each of which one draw went otherwise."""
+        nobody = jnp.zeros(self.agents, self.beta.dtype)
+        p = probability(jnp.broadcast_to(self.infected, nobody.shape))
+        x = fixed(event(uniforms(begin, nobody), p))
+        path = (1 - x, x, nobody, nobody)
+
+        def begun(key):
+            def apart(flip):
+                other = jnp.abs(flip - x)
+                return 1 - other, other, nobody, nobody
+
+            return follow(twin(path, x.dtype), path, apart, jnp.ones_like(p), p, x, slopes, key)
+
+        def step(state, day, key):
+            (before, others), keys, notes = state, self._keys(key), {}
+
+            def chance(rate, met):
+                return probability(jnp.broadcast_to(self._chance(rate * met), nobody.shape))
+
+            def draw(k, where, rate, met=1):
+                p = chance(rate, met)
+                x = fixed(event(keys[k], p))
+                notes[k] = where * (met > 0), p, x
+                return where * x
+
+            own = fixed(self._moved(before, draw))
+            order = {k: row for row, k in enumerate(notes)}
+            able, p, x = (jnp.stack(part) for part in zip(*notes.values(), strict=True))
+
+            def apart(flip):
+                return self._moved(before, lambda k, where, *_: where * jnp.abs(flip - x)[order[k]])
+
+            def one(other, key):
+                later = self._moved(
+                    other.state, lambda k, where, rate, met=1: where * event(keys[k], chance(rate, met))
+                )
+                other = follow(other, later, apart, able, p, x, slopes, key)
+                return other, shown(self.observe(other.state))
+
+            others, theirs = jax.vmap(one)(others, self._keys_of_twins(key))
+            return (own, others), lifted(shown(self.observe(own)), theirs, others)
+
+        return (path, jax.vmap(begun)(self._keys_of_twins(begin))), step
+
+    def _keys_of_twins(self, key):
+        return jax.random.split(jax.random.fold_in(key, 1), self.twins)
+
+    def _in_bytes(self, begin, slopes, shown):
         """Return a start and a step of the same numbers, for agents who all meet all.
 
         Whether an agent is in a state is kept in a byte, and its derivative as that of a zero, which costs nothing where nobody
@@ -233,7 +321,8 @@ class SIR(AbstractDynamics):
             infected = kept((susceptible[0] & falls) | (infected[0] & (1 - heals)), infected[1] + new - well)
             nothing = 0 * (before + p + q)  # or nan
             left, now = share(*after) + nothing, share(*infected) + nothing
-            return (after, infected, left, now), self._shown(left, now, before - left, before + ill - left - now)
+            seen = self._shown(left, now, before - left, before + ill - left - now)
+            return (after, infected, left, now), shown(seen)
 
         one = jnp.ones(self.agents, jnp.uint8)
         p = probability(self.infected)

@@ -8,6 +8,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+RARE = 1e-4
+"""Probability below which twins part as often as at this one: those of 0 may have a derivative too."""
+
 
 class Twin(eqx.Module):
     """Another path, on which one draw of 0 or 1 went otherwise.
@@ -31,17 +34,21 @@ def follow(
     before: Twin,
     later: PyTree,
     parting: Callable[[Array], PyTree],
-    weight: Array,
+    able: Array,
     p: Array,
     x: Array,
+    slopes: Callable[[Array], tuple[Array, Array]],
     key: PRNGKeyArray,
 ) -> Twin:
     """Return the twin after a step in which x was drawn with probabilities p.
 
     ```
-    weight of a twin   w_J = weight sqrt(p_J)
-    derivative of f    p_J' (f where x_J is 1 - f where x_J is 0) sum(w) / w_J,    J the draw at which the twin parted
+    weight of a twin   w_J = s_J sqrt(p_J),    s the slopes where x_J is 1 and where it is 0
+    derivative of f    p_J' s_J (f where x_J is 1 - f where x_J is 0) sum(w) / w_J,    J the draw at which the twin parted
     ```
+
+    Slopes of 1 have no bias where f is linear in what is observed of a step; those of `Smoothed` none where it is quadratic,
+    as f is then met with its slopes on both paths.
 
     Parameters
     ----------
@@ -50,9 +57,11 @@ def follow(
     later:
         Its state after the step, with the random numbers of the path itself.
     parting:
-        The state after the step from the path's own before it, for draws other than x.
-    weight:
-        0 where a draw has no effect.
+        The state after the step from the path's own before it, where draws of 1 are added, modulo 2, to x.
+    able:
+        0 where a draw has no effect, or a probability that no parameter changes.
+    slopes:
+        Of an `AbstractOutcomeSlopes`.
     key:
         A key of its own.
 
@@ -60,26 +69,28 @@ def follow(
     ----------
     Gong and Ho (1987); Arya et al. (2022), whose pruning this is.
     """
-    w = fixed(weight * jnp.sqrt(p)).ravel()
+    slope = jnp.where(x > 0, *slopes(fixed(p)))
+    w = (fixed(able) * slope * jnp.sqrt(jnp.maximum(fixed(p), RARE))).ravel()
     ends = jnp.cumsum(w)
     total = before.total + ends[-1]
     at = jax.random.uniform(key, (), w.dtype) * total
     new, which = at < ends[-1], jnp.minimum(jnp.sum(ends <= at), w.size - 1)
     flip = jnp.zeros_like(w).at[which].set(1).reshape(x.shape)
-    lift = (1 - 2 * x.ravel()[which]) * p.ravel()[which] / jnp.where(new, w[which], 1)
-    states = parting(jnp.abs(flip - x)), later
+    effect = (1 - 2 * x.ravel()[which]) * slope.ravel()[which]
+    lift = effect * p.ravel()[which] / jnp.where(new, w[which], 1)
+    states = parting(flip), later
     state, lift = jax.tree.map(lambda a, b: jnp.where(new, a, b), (states[0], lift), (states[1], before.lift))
     return Twin(fixed(state), lift, total)
 
 
-def lifted(seen: PyTree, other: PyTree, twin: Twin) -> PyTree:
-    """Return what was seen of a path; its derivative has that of the draw, times the difference to the twin, on top."""
-    lift = twin.lift * twin.total
+def lifted(seen: PyTree, others: PyTree, twins: Twin) -> PyTree:
+    """Return what was seen of a path; its derivative has those of draws, times differences to twins (K, ...), on top."""
+    lift = twins.lift * twins.total
 
     def one(mine, theirs):
         return _towards(mine, theirs, lift) if jnp.issubdtype(jnp.result_type(mine), jnp.inexact) else mine
 
-    return jax.tree.map(one, seen, other)
+    return jax.tree.map(one, seen, others)
 
 
 def fixed(tree: PyTree) -> PyTree:
@@ -95,4 +106,4 @@ def _towards(mine: Array, theirs: Array, lift: Array) -> Array:
 @_towards.defjvp
 def _towards_jvp(primals, tangents):
     mine, theirs, _ = primals
-    return mine, tangents[0] + (theirs - mine) * tangents[2].astype(mine.dtype)
+    return mine, tangents[0] + jnp.tensordot(tangents[2].astype(mine.dtype), theirs - mine, 1) / len(theirs)
