@@ -1,5 +1,7 @@
 """The SIR epidemic as an agent-based model: susceptible, infected, recovered; all meet all, or along contacts."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -23,7 +25,7 @@ from .estimators import (
     uniforms,
 )
 from .score import Score
-from .twins import fixed, follow, lifted, twin
+from .twins import fixed, follow, lifted, revived, twin
 from .walk import Observed, drawn, own, unshocked, within
 
 OPTIONAL = ("waning", "vaccination")
@@ -85,7 +87,7 @@ class SIR(AbstractDynamics):
     twins:
         Second paths for derivatives of agents; None: 8 along contacts, otherwise 0. Where one infection may change all that
         follows, no slope knows of it: with `Smoothed` and `StraightThrough` each of these paths has one draw so far otherwise,
-        and their differences count. They have no bias for sums of what is observed of single steps, and with `Smoothed` none for
+        and their differences count. They have no bias for sums of what is observed of single steps, with `Smoothed` none for
         their squares; more of them spread less. With 0, slopes of draws are followed from step to step, which spread less in
         large crowds, and grow without bound where agents have few contacts or an epidemic dies out.
 
@@ -113,7 +115,7 @@ class SIR(AbstractDynamics):
         infected,
         beta,
         gamma,
-        dt=1.0,
+        dt: Any = 1.0,
         waning=None,
         vaccination=None,
         estimator: AbstractEstimator | None = DEFAULT,
@@ -216,10 +218,11 @@ class SIR(AbstractDynamics):
 
         if slopes and self.twins and self.estimator is not None:
             start, step = self._in_twins(begin, slopes, shown)
-        elif slopes and not self.lumped and self.contacts is None and self.waning is None and self.vaccination is None:
-            start, step = self._in_bytes(begin, slopes, shown)
         else:
-            start, step = self._in_numbers(begin, shock, shown)
+            plain = not self.lumped and self.contacts is None and self.waning is None and self.vaccination is None
+            quick = bool(slopes) and plain
+            start, step = self._in_bytes(begin, slopes) if quick else self._in_numbers(begin, shock)
+            start, step = self._lasting(start, step, quick, shown)
 
         def advance(state, at):
             return step(state, *at)
@@ -228,8 +231,49 @@ class SIR(AbstractDynamics):
             advance = jax.checkpoint(advance, prevent_cse=False)
         return scan(advance, start, (jnp.arange(steps), jax.random.split(rest, steps)))[1]
 
-    def _in_numbers(self, begin, shock, shown):
-        """Return a start, and a step `(state, day, key) -> (state, what is shown)`."""
+    def _lasting(self, start, step, quick, shown):
+        """Return a start and a step with derivatives that last when nobody is infected any more."""
+        if self.contacts is not None or self.estimator is None or not isinstance(self.estimator, AbstractOutcomeSlopes):
+
+            def seen(state, day, key):
+                state, seen = step(state, day, key)
+                return state, shown(seen)
+
+            return start, seen
+        counts = SIR(
+            agents=self.agents,
+            infected=self.infected,
+            beta=self.beta,
+            gamma=self.gamma,
+            dt=self.dt,
+            waning=self.waning,
+            vaccination=self.vaccination,
+            estimator=None,
+        )
+        nobody = jnp.zeros((), self.beta.dtype)
+
+        def size(state):
+            return state[3] * self.agents if quick else jnp.sum(state[1])
+
+        def cut(state, over):
+            fields = [1, 3] if quick else [1]
+            return tuple(
+                jax.tree.map(lambda v: jnp.where(over, fixed(v), v), part) if k in fields else part
+                for k, part in enumerate(state)
+            )
+
+        def alone(state):
+            susceptible = jnp.round(state[2] * self.agents) if quick else jnp.sum(state[0])
+            return susceptible, nobody + 1, nobody, nobody
+
+        def onward(state, day, key):
+            state = counts.step(state, day, None, key)
+            return state, counts.observe(state)
+
+        return revived(start, step, size, cut, alone, onward, shown)
+
+    def _in_numbers(self, begin, shock):
+        """Return a start, and a step `(state, day, key) -> (state, what is seen)`."""
         everybody, nobody, *_ = self.init()
         if self.lumped:
             first = binomial(begin, everybody, self.infected, estimator=self.estimator)
@@ -238,7 +282,7 @@ class SIR(AbstractDynamics):
 
         def step(state, day, key):
             state = self.step((*state, nobody, nobody), day, shock, key)
-            return state[:2], shown(self.observe(state))
+            return state[:2], self.observe(state)
 
         return (everybody - first, first), step
 
@@ -290,7 +334,7 @@ class SIR(AbstractDynamics):
     def _keys_of_twins(self, key):
         return jax.random.split(jax.random.fold_in(key, 1), self.twins)
 
-    def _in_bytes(self, begin, slopes, shown):
+    def _in_bytes(self, begin, slopes):
         """Return a start and a step of the same numbers, for agents who all meet all.
 
         Whether an agent is in a state is kept in a byte, and its derivative as that of a zero, which costs nothing where nobody
@@ -321,8 +365,7 @@ class SIR(AbstractDynamics):
             infected = kept((susceptible[0] & falls) | (infected[0] & (1 - heals)), infected[1] + new - well)
             nothing = 0 * (before + p + q)  # or nan
             left, now = share(*after) + nothing, share(*infected) + nothing
-            seen = self._shown(left, now, before - left, before + ill - left - now)
-            return (after, infected, left, now), shown(seen)
+            return (after, infected, left, now), self._shown(left, now, before - left, before + ill - left - now)
 
         one = jnp.ones(self.agents, jnp.uint8)
         p = probability(self.infected)

@@ -93,6 +93,53 @@ def lifted(seen: PyTree, others: PyTree, twins: Twin) -> PyTree:
     return jax.tree.map(one, seen, others)
 
 
+def revived(
+    start: PyTree,
+    step: Callable,
+    size: Callable[[PyTree], Array],
+    cut: Callable[[PyTree, Array], PyTree],
+    alone: Callable[[PyTree], PyTree],
+    onward: Callable,
+    shown: Callable[[PyTree], PyTree],
+) -> tuple[PyTree, Callable]:
+    """Return a start and a step that go on from an absorbing state, where a size is 0, by the path that one more would take.
+
+    There the slopes of what follows are those of nobody: they would grow from step to step, while a path from one would end,
+    or be bounded. So derivatives of the size are cut off when it falls to 0, and times the difference to such a path.
+
+    Parameters
+    ----------
+    start, step:
+        A state, and `step(state, day, key) -> (state, what is seen)`.
+    size:
+        Of a state, with its derivative.
+    cut:
+        `cut(state, over)`: the state without derivatives of its size where that is over.
+    alone, onward:
+        The state of a path from one more than a state in which it is over, and its step.
+    shown:
+        What of that which is seen has derivatives.
+    """
+
+    def turned(state, twin):
+        """Return the state after a step, and the twin, which begins when it is over."""
+        n = size(state)
+        over = n <= 0
+        begins = over & (twin.total == 0)
+        lone = jax.tree.map(lambda a, b: jnp.where(begins, a, b), fixed(alone(state)), twin.state)
+        lift = jnp.where(begins, n - fixed(n), twin.lift)
+        return cut(state, over), Twin(lone, lift, jnp.where(over, 1, fixed(twin.total)))
+
+    def advance(carried, day, key):
+        state, other = carried
+        state, seen = step(state, day, key)
+        later, theirs = onward(other.state, day, jax.random.fold_in(key, 1))
+        twins, theirs = jax.tree.map(lambda v: v[None], (other, shown(theirs)))
+        return turned(state, Twin(fixed(later), other.lift, other.total)), lifted(shown(seen), fixed(theirs), twins)
+
+    return turned(start, twin(alone(start), size(start).dtype)), advance
+
+
 def fixed(tree: PyTree) -> PyTree:
     """Return values without their derivatives."""
     return jax.tree.map(jax.lax.stop_gradient, tree)
